@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Gaussian', 'VAEConfig', 'ResBlock', 'level', 'Encoder', 'Decoder', 'VAE', 'recon_loss', 'kl_loss', 'kl_weight']
 
-# %% ../nbs/00_vae.ipynb #809697bb
+# %% ../nbs/00_vae.ipynb #af62dd58
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .core import Pretrained
 
-# %% ../nbs/00_vae.ipynb #8589b0c0
+# %% ../nbs/00_vae.ipynb #86152e34
 class Gaussian:
     "A diagonal Gaussian over latents, the encoder's answer."
     def __init__(
@@ -41,7 +41,7 @@ class Gaussian:
         "KL divergence to N(0, 1) in nats per latent value, (b, c, h, w)."
         return 0.5*(self.mean**2 + self.logvar.exp() - 1 - self.logvar)
 
-# %% ../nbs/00_vae.ipynb #970038a3
+# %% ../nbs/00_vae.ipynb #f882f2c8
 @dataclass(frozen=True)
 class VAEConfig:
     "Sizes of a `VAE`; the defaults are the base preset."
@@ -52,6 +52,7 @@ class VAEConfig:
     res_blocks: int = 0  # residual blocks a level
     groups: int = 32  # of every GroupNorm
     last_channels: int | None = None  # channels at full resolution; None: as channels[0]
+    norm: bool = True  # GroupNorm after every strided convolution
 
     def __post_init__(self):
         assert self.channels, 'VAEConfig.channels must name at least one level'
@@ -67,7 +68,7 @@ class VAEConfig:
     @property
     def last(self) -> int: return self.last_channels or self.channels[0]
 
-# %% ../nbs/00_vae.ipynb #388fd60f
+# %% ../nbs/00_vae.ipynb #d90d2b8d
 class ResBlock(nn.Module):
     "Two normalised 3 × 3 convolutions around a shortcut; starts as the identity."
     def __init__(self, ch: int, groups: int):
@@ -80,17 +81,18 @@ class ResBlock(nn.Module):
         h = self.conv1(F.leaky_relu(self.norm1(x), 0.2))
         return x + self.conv2(F.leaky_relu(self.norm2(h), 0.2))
 
-def level(conv: nn.Module, ch: int, groups: int, res_blocks: int = 0) -> nn.Sequential:
+def level(conv: nn.Module, ch: int, cfg: VAEConfig, res_blocks: int) -> nn.Sequential:
     "A strided convolution `conv` that gives `ch` channels, normalised and activated, then residual blocks."
-    return nn.Sequential(conv, nn.GroupNorm(groups, ch), nn.LeakyReLU(0.2), *(ResBlock(ch, groups) for _ in range(res_blocks)))
+    norm = nn.GroupNorm(cfg.groups, ch) if cfg.norm else nn.Identity()
+    return nn.Sequential(conv, norm, nn.LeakyReLU(0.2), *(ResBlock(ch, cfg.groups) for _ in range(res_blocks)))
 
-# %% ../nbs/00_vae.ipynb #ab0de7da
+# %% ../nbs/00_vae.ipynb #6ae9d08b
 class Encoder(nn.Module):
     "Pictures (b, 3, H, W) to mean and log-variance, each (b, c, H/f, W/f)."
     def __init__(self, cfg: VAEConfig):
         super().__init__()
         chs = (cfg.in_channels, *cfg.channels)
-        self.levels = nn.Sequential(*(level(nn.Conv2d(a, b, 3, stride=2, padding=1), b, cfg.groups, cfg.res_blocks)
+        self.levels = nn.Sequential(*(level(nn.Conv2d(a, b, 3, stride=2, padding=1), b, cfg, cfg.res_blocks)
                                       for a, b in zip(chs, chs[1:])))
         self.mean = nn.Conv2d(chs[-1], cfg.latent_channels, 1)
         self.logvar = nn.Conv2d(chs[-1], cfg.latent_channels, 1)
@@ -99,7 +101,7 @@ class Encoder(nn.Module):
         h = self.levels(x)
         return self.mean(h).clamp(-10, 10), self.logvar(h).clamp(-6, 2)
 
-# %% ../nbs/00_vae.ipynb #c3297dbd
+# %% ../nbs/00_vae.ipynb #166f7236
 class Decoder(nn.Module):
     "Latents (b, c, h, w) to pictures (b, 3, f·h, f·w) in [−1, 1]."
     def __init__(self, cfg: VAEConfig):
@@ -108,13 +110,13 @@ class Decoder(nn.Module):
         up = lambda a, b: nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
         self.conv_in = nn.Conv2d(cfg.latent_channels, chs[0], 3, padding=1)
         self.res = nn.Sequential(*(ResBlock(chs[0], cfg.groups) for _ in range(cfg.res_blocks)))
-        self.levels = nn.Sequential(*(level(up(a, b), b, cfg.groups, cfg.res_blocks if i < len(chs)-2 else 0)
+        self.levels = nn.Sequential(*(level(up(a, b), b, cfg, cfg.res_blocks if i < len(chs)-2 else 0)
                                       for i, (a, b) in enumerate(zip(chs, chs[1:]))))
         self.conv_out = nn.Conv2d(chs[-1], cfg.in_channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor: return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
 
-# %% ../nbs/00_vae.ipynb #1ea509ed
+# %% ../nbs/00_vae.ipynb #c9eb0e72
 class VAE(Pretrained, nn.Module):
     "Pictures in [−1, 1] to standardised latents and back (arXiv:1312.6114, arXiv:2112.10752)."
     config_class = VAEConfig
@@ -173,7 +175,7 @@ class VAE(Pretrained, nn.Module):
         self.latent_mean.copy_(s1/n), self.latent_std.copy_((s2/n - (s1/n)**2).sqrt())
         return self
 
-# %% ../nbs/00_vae.ipynb #56231062
+# %% ../nbs/00_vae.ipynb #e6e3d487
 def recon_loss(
     xhat: Tensor,  # (b, 3, H, W) in [−1, 1]
     x: Tensor,  # (b, 3, H, W) in [−1, 1]
@@ -190,7 +192,7 @@ def recon_loss(
         loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=2.)
     return loss
 
-# %% ../nbs/00_vae.ipynb #71d1da5c
+# %% ../nbs/00_vae.ipynb #b37dfdc2
 def kl_loss(
     d: Gaussian,  # the encoder's answer
     free_bits: float = 0.5,  # nats per latent value; a channel below it feels no pressure
@@ -199,7 +201,7 @@ def kl_loss(
     per_channel = reduce(d.kl(), 'b c h w -> c', 'mean')
     return per_channel.clamp(min=free_bits).mean()
 
-# %% ../nbs/00_vae.ipynb #4844fde0
+# %% ../nbs/00_vae.ipynb #e77cc120
 def kl_weight(
     step: int,  # optimizer update, from 0
     peak: float = 1e-6,  # weight on the plateau
