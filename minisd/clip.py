@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Tokenizer', 'CLIPConfig', 'key_mask', 'SelfAttention', 'Block', 'TextTower', 'ImageTower', 'CLIP', 'clip_loss']
 
-# %% ../nbs/01_clip.ipynb #c1fc4e3c
+# %% ../nbs/01_clip.ipynb #da22da05
 import math, warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
+from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .core import Pretrained, write_atomic
 
-# %% ../nbs/01_clip.ipynb #428ccf16
+# %% ../nbs/01_clip.ipynb #184ef984
 class Tokenizer:
     "Byte-level BPE with a fixed length; wraps `tokenizers.Tokenizer`, saved as one JSON file."
     SPECIAL = '<pad>', '<unk>', '<start>', '<end>'
@@ -66,21 +67,23 @@ class Tokenizer:
         "Text of token ids, without the special tokens."
         return self.tok.decode([int(i) for i in ids]).strip()
 
-    def save(self, path: str | Path) -> Path:
-        "Write one JSON file."
-        return write_atomic(path, lambda p: self.tok.save(str(p)))
+# %% ../nbs/01_clip.ipynb #e663e73b
+@patch
+def save(self: Tokenizer, path: str | Path) -> Path:
+    "Write one JSON file."
+    return write_atomic(path, lambda p: self.tok.save(str(p)))
 
-    @classmethod
-    def load(cls, path: str | Path) -> "Tokenizer":
-        "Read the JSON file; a missing or torn one is a one-line error."
-        from tokenizers import Tokenizer as Tok
-        if not Path(path).is_file(): raise FileNotFoundError(f'{path} does not exist: expected a tokenizer (JSON) there')
-        try: tok = Tok.from_file(str(path))
-        except Exception as e: raise ValueError(f'{path} is not a whole tokenizer file ({e}): it may have been cut off; get it anew') from None
-        if not tok.padding: raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
-        return cls(tok)
+@patch(cls_method=True)
+def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
+    "Read the JSON file; a missing or torn one is a one-line error."
+    from tokenizers import Tokenizer as Tok
+    if not Path(path).is_file(): raise FileNotFoundError(f'{path} does not exist: expected a tokenizer (JSON) there')
+    try: tok = Tok.from_file(str(path))
+    except Exception as e: raise ValueError(f'{path} is not a whole tokenizer file ({e}): it may have been cut off; get it anew') from None
+    if not tok.padding: raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
+    return cls(tok)
 
-# %% ../nbs/01_clip.ipynb #de770263
+# %% ../nbs/01_clip.ipynb #633a5ce2
 @dataclass(frozen=True)
 class CLIPConfig:
     "Sizes of a `CLIP`; the defaults are the base preset."
@@ -97,7 +100,7 @@ class CLIPConfig:
         assert self.width % self.heads == 0, f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads'
         assert self.image_size % self.patch == 0, f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}'
 
-# %% ../nbs/01_clip.ipynb #fce1bc7e
+# %% ../nbs/01_clip.ipynb #cf484591
 def key_mask(
     mask: Tensor | None,  # (b, n) bool, True where there is a token; None: all are
 ) -> Tensor | None:  # (b, 1, 1, n) for `scaled_dot_product_attention`
@@ -115,7 +118,7 @@ class SelfAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.proj(rearrange(out, 'b h n d -> b n (h d)'))
 
-# %% ../nbs/01_clip.ipynb #1040ef23
+# %% ../nbs/01_clip.ipynb #888212dc
 class Block(nn.Module):
     "Pre-norm transformer block: attention, then an MLP, each added to its input."
     def __init__(self, dim: int, heads: int, dropout: float = 0.):
@@ -128,7 +131,7 @@ class Block(nn.Module):
         x = x + self.drop(self.attn(self.norm1(x), mask))
         return x + self.drop(self.mlp(self.norm2(x)))
 
-# %% ../nbs/01_clip.ipynb #fa1d1382
+# %% ../nbs/01_clip.ipynb #5be33087
 class TextTower(nn.Module):
     "Token ids to one state a token."
     def __init__(self, cfg: CLIPConfig):
@@ -144,7 +147,7 @@ class TextTower(nn.Module):
         for block in self.blocks: x = block(x, mask)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #6010e570
+# %% ../nbs/01_clip.ipynb #2bba29d2
 class ImageTower(nn.Module):
     "Pictures to one state a patch, the class token's first."
     def __init__(self, cfg: CLIPConfig):
@@ -164,7 +167,7 @@ class ImageTower(nn.Module):
         for block in self.blocks: x = block(x)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #af3bb045
+# %% ../nbs/01_clip.ipynb #64bb2a98
 class CLIP(Pretrained, nn.Module):
     "Text and image towers with one shared embedding space (arXiv:2103.00020)."
     config_class = CLIPConfig
@@ -197,7 +200,7 @@ class CLIP(Pretrained, nn.Module):
         "Pooled embeddings of pictures and of texts, each (b, d)."
         return self.encode_image(x), self.encode_text(ids, mask)[1]
 
-# %% ../nbs/01_clip.ipynb #d32a7370
+# %% ../nbs/01_clip.ipynb #c6da43ec
 def clip_loss(
     img: Tensor,  # (b, d) image embeddings of length 1
     txt: Tensor,  # (b, d) text embeddings of length 1

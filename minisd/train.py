@@ -8,7 +8,7 @@ __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at',
            'train_vae', 'train_clip', 'cache_latents', 'cache_texts', 'train_unet', 'write_index', 'preview_images',
            'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #b47025da
+# %% ../nbs/04_train.ipynb #af4912dd
 import json, math, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .clip import CLIP, Tokenizer, clip_loss
-from .core import (autocast, choice, from_dict, generator, load_state, number, pick_device, pick_dtype, read_json, read_weights,
+from .core import (autocast, choice, from_dict, generator, load_state, machine, number, pick_device, pick_dtype, read_json, read_weights,
                          to_dict, write_atomic, write_json)
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
 from .unet import ModelConfig, UNet
 from .vae import VAE, kl_loss, kl_weight, recon_loss
 
-# %% ../nbs/04_train.ipynb #939816c4
+# %% ../nbs/04_train.ipynb #e6f09416
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -49,7 +49,7 @@ class TrainConfig:
     free_bits: float = 0.5  # nats per latent value and channel (vae)
     ssim: float = 0.1  # weight of the structural loss (vae)
     pictures: int = 20_000  # training pictures, where the world is drawn for the run
-    variants: int = 2  # captions a picture
+    variants: int = 3  # captions a picture
     log_every: int = 20  # updates
     val_every: int = 500  # updates
     save_every: int = 500  # updates
@@ -58,7 +58,7 @@ class TrainConfig:
         for f in ('steps', 'batch', 'accumulate', 'log_every', 'val_every', 'save_every'): number(f, getattr(self, f), 1, 10**9, whole=True)
         number('lr', self.lr, 0, 1), number('ema', self.ema, 0, 1), number('drop', self.drop, 0, 1)
 
-# %% ../nbs/04_train.ipynb #85101325
+# %% ../nbs/04_train.ipynb #c0ccf3c7
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -68,7 +68,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #7ae26b9d
+# %% ../nbs/04_train.ipynb #0055960d
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -82,7 +82,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #36d55657
+# %% ../nbs/04_train.ipynb #41af2173
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -110,7 +110,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #1c2fa328
+# %% ../nbs/04_train.ipynb #123b0fe9
 def make_optimizer(
     model: nn.Module,
     cfg: TrainConfig,
@@ -127,7 +127,7 @@ def make_optimizer(
         else: return AdamW8bit(groups, lr=cfg.lr, betas=cfg.betas)
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
 
-# %% ../nbs/04_train.ipynb #301e3abe
+# %% ../nbs/04_train.ipynb #e892f9a1
 def save_checkpoint(
     folder: Path,  # replaced if it exists
     model: nn.Module,
@@ -167,7 +167,7 @@ def load_checkpoint(
     opt.load_state_dict({**opt.state_dict(), 'state': state})
     return step
 
-# %% ../nbs/04_train.ipynb #7e96b404
+# %% ../nbs/04_train.ipynb #97de7d50
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -183,7 +183,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #1addeca9
+# %% ../nbs/04_train.ipynb #0df1bd04
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -203,7 +203,7 @@ def fit(
     ema, opt, log = EMA(model, cfg.ema), make_optimizer(model, cfg), Log(out.with_suffix('.jsonl'))
     start = load_checkpoint(out, model, ema, opt, cfg)
     net, opt = acc.prepare(model, opt)
-    bar, began = tqdm(total=cfg.steps, initial=start, desc=out.name, unit='step', mininterval=1), time.monotonic()
+    bar, began, done = tqdm(total=cfg.steps, initial=start, desc=out.name, unit='step', mininterval=1), time.monotonic(), start
     for step in range(start, cfg.steps):
         lr = lr_at(step, cfg)
         for group in opt.param_groups: group['lr'] = lr
@@ -230,13 +230,14 @@ def fit(
             model.train()
         if done % cfg.save_every == 0 or stop: save_checkpoint(out, model, ema, opt, done, cfg)
         if stop: break
+    log(step=done, stopped=True, seconds=time.monotonic() - began)
     bar.close()
     model.load_state_dict(ema.state)
     return ema
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #4986f8fa
+# %% ../nbs/04_train.ipynb #ffe77e9c
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -253,7 +254,7 @@ def load_pairs(
     data: str,  # "world", or a folder in the imagefolder form
     size: int,  # side of the pictures, pixels
     n: int,  # training pictures of the world
-    variants: int = 2,  # captions a picture
+    variants: int = 3,  # captions a picture
     n_val: int = 512,  # validation pictures, at most
     cache: Path | None = None,  # folder for drawn pictures
     seed: int = 0,
@@ -261,7 +262,8 @@ def load_pairs(
     "Training and validation pairs; `ValueError` or `FileNotFoundError` in one line if there is nothing to read."
     if data == 'world':
         sets = World('train', size, n, cache=cache), World('validation', size, n_val, cache=cache)
-        return tuple(Pairs(w.images(), [w.texts(seed=v) for v in range(variants)]) for w in sets)
+        style = lambda v: 'short' if v % 3 == 2 else 'rich'          # people also type short prompts
+        return tuple(Pairs(w.images(), [w.texts(v, style(v)) for v in range(variants)]) for w in sets)
     folder = ImageFolder(data, size)
     images, texts = folder.images(), [folder.texts(seed=v) for v in range(variants)]
     if len(images) < 2: raise ValueError(f'{data} holds {len(images)} readable picture: training and validation need at least 2')
@@ -269,7 +271,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #e25d3e41
+# %% ../nbs/04_train.ipynb #2f557780
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -292,7 +294,7 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #74713cb0
+# %% ../nbs/04_train.ipynb #0a72086d
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -308,7 +310,8 @@ def train_clip(
     def batches(i, gen):
         j = batch_indices(len(train), cfg.batch, i, cfg.seed)
         v = torch.randint(len(ids), (len(j),), generator=gen)
-        return dict(image=train.images[j], ids=ids[v, j], mask=mask[v, j])
+        n = int(mask[v, j].sum(1).max())                         # columns that are padding for the whole batch
+        return dict(image=train.images[j], ids=ids[v, j, :n], mask=mask[v, j, :n])
     def loss_fn(net, b, gen, step):
         img, txt = net(to_unit(b['image']), b['ids'], b['mask'])
         return clip_loss(img, txt, clip.scale, b['ids']), dict(scale=clip.scale)
@@ -320,7 +323,7 @@ def train_clip(
     fit(clip, loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #e452d20d
+# %% ../nbs/04_train.ipynb #0cdc9278
 @torch.no_grad()
 def cache_latents(
     vae: VAE,
@@ -341,12 +344,14 @@ def cache_texts(
 ) -> tuple[Tensor, Tensor]:  # states (n, m, d) float16; mask (n, m) bool
     "What the text tower says about every caption."
     ids, mask = tok(texts)
-    device = next(clip.parameters()).device
+    device, out = next(clip.parameters()).device, torch.zeros(*ids.shape, clip.cfg.width, dtype=torch.float16)
     with autocast(device, pick_dtype(device)[0]):
-        states = [clip.encode_text(i.to(device), m.to(device))[0].half().cpu() for i, m in zip(ids.split(batch), mask.split(batch))]
-    return torch.cat(states), mask
+        for rows in torch.arange(len(ids)).split(batch):
+            n = int(mask[rows].sum(1).max())                     # no work for columns that are padding everywhere
+            out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
+    return out, mask
 
-# %% ../nbs/04_train.ipynb #e919a005
+# %% ../nbs/04_train.ipynb #3820e064
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -382,7 +387,7 @@ def train_unet(
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #93a73e97
+# %% ../nbs/04_train.ipynb #a84d2515
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -410,7 +415,7 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #2a9a1d7e
+# %% ../nbs/04_train.ipynb #9dd8b4cc
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
@@ -430,7 +435,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #a8174fb9
+# %% ../nbs/04_train.ipynb #c479f032
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -454,16 +459,16 @@ def run_stage(
     if (out/stage/'config.json').is_file() and state.is_file() and read_json(state) | dict(ema_updates=0) == dict(step=cfg.steps, ema_updates=0, config=to_dict(cfg)):
         print(f'{stage}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
+    tokfile = out/'tokenizer.json'
+    if stage == 'unet': parts = part(VAE, out, 'vae'), part(CLIP, out, 'clip'), Tokenizer.load(tokfile)
     torch.manual_seed(cfg.seed)
     train_pairs, val = pairs()
-    tokfile = out/'tokenizer.json'
     if stage == 'vae': model = train_vae(VAE(mc.vae), train_pairs, val, cfg, ck, deadline=deadline)
     if stage == 'clip':
         if not tokfile.is_file(): Tokenizer.train((t for ts in train_pairs.texts for t in ts), mc.clip.vocab_size, mc.clip.length).save(tokfile)
         tok = Tokenizer.load(tokfile)
         model = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, deadline=deadline)
     if stage == 'unet':
-        parts = part(VAE, out, 'vae'), part(CLIP, out, 'clip'), Tokenizer.load(tokfile)
         model = train_unet(UNet(mc.unet), *parts, train_pairs, val, cfg, ck, deadline=deadline)
         d = DEFAULTS[preset]
         from minisd.viz import grid
@@ -473,7 +478,7 @@ def run_stage(
     model.save_pretrained(out/stage)
     return read_json(state)['step'] == cfg.steps
 
-# %% ../nbs/04_train.ipynb #8d388657
+# %% ../nbs/04_train.ipynb #0cff859a
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"
@@ -492,6 +497,7 @@ def train(
     deadline = math.inf if minutes is None else began + 60*number('minutes', minutes, 0, 10**6)
     try: out.mkdir(parents=True, exist_ok=True); write_atomic(out/'.writable', lambda p: p.write_text('')).unlink()
     except OSError as e: raise OSError(f'{out} cannot be written ({e.strerror}): choose another output folder') from None
+    write_json(out/'machine.json', machine())
     loaded = []
     def pairs():
         c = cfgs[stages[0]]

@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['Gaussian', 'VAEConfig', 'ResBlock', 'level', 'Encoder', 'Decoder', 'VAE', 'recon_loss', 'kl_loss', 'kl_weight']
 
-# %% ../nbs/00_vae.ipynb #af62dd58
-import math
-from collections.abc import Callable, Iterable
+# %% ../nbs/00_vae.ipynb #9290ac58
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
+from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .core import Pretrained
 
-# %% ../nbs/00_vae.ipynb #86152e34
+# %% ../nbs/00_vae.ipynb #d980d56c
 class Gaussian:
     "A diagonal Gaussian over latents, the encoder's answer."
     def __init__(
@@ -41,7 +41,7 @@ class Gaussian:
         "KL divergence to N(0, 1) in nats per latent value, (b, c, h, w)."
         return 0.5*(self.mean**2 + self.logvar.exp() - 1 - self.logvar)
 
-# %% ../nbs/00_vae.ipynb #f882f2c8
+# %% ../nbs/00_vae.ipynb #1f689d4e
 @dataclass(frozen=True)
 class VAEConfig:
     "Sizes of a `VAE`; the defaults are the base preset."
@@ -68,7 +68,7 @@ class VAEConfig:
     @property
     def last(self) -> int: return self.last_channels or self.channels[0]
 
-# %% ../nbs/00_vae.ipynb #d90d2b8d
+# %% ../nbs/00_vae.ipynb #50775b6c
 class ResBlock(nn.Module):
     "Two normalised 3 × 3 convolutions around a shortcut; starts as the identity."
     def __init__(self, ch: int, groups: int):
@@ -86,7 +86,7 @@ def level(conv: nn.Module, ch: int, cfg: VAEConfig, res_blocks: int) -> nn.Seque
     norm = nn.GroupNorm(cfg.groups, ch) if cfg.norm else nn.Identity()
     return nn.Sequential(conv, norm, nn.LeakyReLU(0.2), *(ResBlock(ch, cfg.groups) for _ in range(res_blocks)))
 
-# %% ../nbs/00_vae.ipynb #6ae9d08b
+# %% ../nbs/00_vae.ipynb #0e380a00
 class Encoder(nn.Module):
     "Pictures (b, 3, H, W) to mean and log-variance, each (b, c, H/f, W/f)."
     def __init__(self, cfg: VAEConfig):
@@ -101,7 +101,7 @@ class Encoder(nn.Module):
         h = self.levels(x)
         return self.mean(h).clamp(-10, 10), self.logvar(h).clamp(-6, 2)
 
-# %% ../nbs/00_vae.ipynb #166f7236
+# %% ../nbs/00_vae.ipynb #777c882b
 class Decoder(nn.Module):
     "Latents (b, c, h, w) to pictures (b, 3, f·h, f·w) in [−1, 1]."
     def __init__(self, cfg: VAEConfig):
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor: return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
 
-# %% ../nbs/00_vae.ipynb #c9eb0e72
+# %% ../nbs/00_vae.ipynb #3a3d4e8a
 class VAE(Pretrained, nn.Module):
     "Pictures in [−1, 1] to standardised latents and back (arXiv:1312.6114, arXiv:2112.10752)."
     config_class = VAEConfig
@@ -158,24 +158,26 @@ class VAE(Pretrained, nn.Module):
         d = self.encode(x)
         return self.decode(d.sample(generator)), d
 
-    @torch.no_grad()
-    def fit_latents(
-        self,
-        batches: Iterable[Tensor],  # of pictures (b, 3, H, W) in [−1, 1]
-    ) -> "VAE":  # self
-        "Measure mean and standard deviation of each channel's sampled latents; from then on they are standardised."
-        self.latent_mean.zero_(), self.latent_std.fill_(1)
-        n, s1, s2 = 0, 0., 0.
-        for x in batches:
-            d = self.encode(x.to(self.latent_mean.device))
-            n += d.mean.numel()//d.mean.shape[1]
-            s1 = s1 + reduce(d.mean.double(), 'b c h w -> c', 'sum')
-            s2 = s2 + reduce(d.mean.double()**2 + d.logvar.double().exp(), 'b c h w -> c', 'sum')
-        if not n: raise ValueError('fit_latents got no pictures: it needs at least one batch')
-        self.latent_mean.copy_(s1/n), self.latent_std.copy_((s2/n - (s1/n)**2).sqrt())
-        return self
+# %% ../nbs/00_vae.ipynb #b06bd386
+@patch
+@torch.no_grad()
+def fit_latents(
+    self: VAE,
+    batches: Iterable[Tensor],  # of pictures (b, 3, H, W) in [−1, 1]
+) -> VAE:  # self
+    "Measure mean and standard deviation of each channel's sampled latents; from then on they are standardised."
+    self.latent_mean.zero_(), self.latent_std.fill_(1)
+    n, s1, s2 = 0, 0., 0.
+    for x in batches:
+        d = self.encode(x.to(self.latent_mean.device))
+        n += d.mean.numel()//d.mean.shape[1]
+        s1 = s1 + reduce(d.mean.double(), 'b c h w -> c', 'sum')
+        s2 = s2 + reduce(d.mean.double()**2 + d.logvar.double().exp(), 'b c h w -> c', 'sum')
+    if not n: raise ValueError('fit_latents got no pictures: it needs at least one batch')
+    self.latent_mean.copy_(s1/n), self.latent_std.copy_((s2/n - (s1/n)**2).sqrt())
+    return self
 
-# %% ../nbs/00_vae.ipynb #e6e3d487
+# %% ../nbs/00_vae.ipynb #256dad8e
 def recon_loss(
     xhat: Tensor,  # (b, 3, H, W) in [−1, 1]
     x: Tensor,  # (b, 3, H, W) in [−1, 1]
@@ -192,7 +194,7 @@ def recon_loss(
         loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=2.)
     return loss
 
-# %% ../nbs/00_vae.ipynb #b37dfdc2
+# %% ../nbs/00_vae.ipynb #b2f1c0df
 def kl_loss(
     d: Gaussian,  # the encoder's answer
     free_bits: float = 0.5,  # nats per latent value; a channel below it feels no pressure
@@ -201,7 +203,7 @@ def kl_loss(
     per_channel = reduce(d.kl(), 'b c h w -> c', 'mean')
     return per_channel.clamp(min=free_bits).mean()
 
-# %% ../nbs/00_vae.ipynb #e77cc120
+# %% ../nbs/00_vae.ipynb #c2a902b3
 def kl_weight(
     step: int,  # optimizer update, from 0
     peak: float = 1e-6,  # weight on the plateau

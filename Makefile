@@ -1,0 +1,64 @@
+# make demo: pictures of prompts with the shipped weights. make test: everything that CI runs. Both make .venv first.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(p)),$(p))))
+TORCH  ?= torch==2.13.0
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+RULES  := F821,F401,F403,F405,E722
+
+.PHONY: demo test slow export run release readme clean
+demo: .venv/.ok
+	minisd demo
+
+test: .venv/.dev
+	@echo '== notebooks are clean and minisd/ is what they export'
+	python tools/check_sync.py
+	@echo '== ruff'
+	ruff check --isolated --select $(RULES) minisd tools
+	@echo '== README says what the result files say'
+	python tools/readme.py --check
+	@echo '== every notebook from top to bottom (a few minutes)'
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+	@echo '== the package as it is installed'
+	python -m pytest -q tools
+
+slow: .venv/.dev
+	OMP_NUM_THREADS=2 nbdev_test --flags slow --n_workers 1 --timing --do_print
+
+export: .venv/.dev
+	nbdev_clean && nbdev_export
+
+run: .venv/.dev          # run the notebooks and save their outputs: make run NB=nbs/03_flow.ipynb
+	python tools/run_nbs.py $(NB)
+
+release: .venv/.ok       # make release RUN=runs/nano: put a trained run into the package, measured
+	python tools/release.py $(RUN)
+
+readme: .venv/.ok
+	python tools/readme.py
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo 'No Python found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11, which the pinned packages need. Name another one: make PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module. Install it (Debian: apt install python3-venv), then try again." >&2; exit 2; }
+	@echo 'making .venv'
+	@$(PYTHON) -m venv .venv
+
+.venv/.torch: | .venv/bin/python
+	@echo 'installing $(TORCH), about 200 MB'
+	@$(PIP) $(TORCH)
+	@touch $@
+
+.venv/.ok: constraints.txt settings.ini setup.py .venv/.torch
+	@echo 'installing minisd and what it needs'
+	@$(PIP) -e .
+	@touch $@
+
+.venv/.dev: .venv/.ok
+	@echo 'installing the development extra'
+	@$(PIP) -e '.[dev]'
+	@$(PIP) --no-deps torchcfm==1.0.7    # its own requirements would bring a training framework
+	@touch $@

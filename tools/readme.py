@@ -1,0 +1,36 @@
+"Write the tables of README.md from the result files: everything between <!-- NAME --> and <!-- /NAME --> is made here. --check only compares."
+import re, sys
+from pathlib import Path
+
+from minisd.core import read_json
+
+root = Path(__file__).resolve().parents[1]
+nano, probe = read_json(root/'data'/'results'/'nano.json'), read_json(root/'minisd'/'weights'/'probe'/'card.json')
+
+
+def results():
+    "Score and ceiling of each attribute."
+    from minisd.metrics import table
+    return table(nano)
+
+
+def facts():
+    "Sizes, times and machine in one paragraph."
+    t, p, m = nano['training'], nano['parameters'], nano['training']['machine']
+    total = sum(t[s]['minutes'] for s in ('vae', 'clip', 'unet'))
+    return (f'The shipped `nano` model has {sum(p.values())/1e6:.1f} M parameters (VAE {p["vae"]/1e6:.2f}, CLIP {p["clip"]/1e6:.2f}, UNet {p["unet"]/1e6:.2f}), '
+            f'{nano["megabytes"]:.1f} MB in half precision. It was trained on {t["unet"]["pictures"]:,} pictures of the embedded world in {total:.0f} minutes '
+            f'on {m["cores"]} cores ({m["cpu"]}), and makes a picture in {nano["seconds_per_picture"]:.2f} s there.')
+
+
+def main():
+    file = root/'README.md'
+    text = new = file.read_text(encoding='utf-8')
+    for name, make in dict(facts=facts, results=results).items():
+        new = re.sub(rf'(<!-- {name} -->\n).*?(\n<!-- /{name} -->)', lambda m: m[1] + make() + m[2], new, flags=re.S)
+    if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
+    if new != text: file.write_text(new, encoding='utf-8')
+    print('README.md says what the result files say')
+
+
+main()

@@ -1,0 +1,43 @@
+"Put a trained run into the package, measured: tools/release.py RUN. Writes minisd/weights/nano, its card, data/results/nano.json and figures."
+import json, shutil, sys
+from pathlib import Path
+
+import torch
+
+from minisd.core import read_json, write_json
+from minisd.inference import Pipeline
+from minisd.metrics import evaluate
+from minisd.train import STAGES
+from minisd.viz import curves, read_log
+
+root = Path(__file__).resolve().parents[1]
+run, dest = Path(sys.argv[1] if len(sys.argv) > 1 else 'runs/nano'), root/'minisd'/'weights'/'nano'
+
+
+def stage(name):
+    "What was trained, as the run's own files say."
+    state, log = read_json(run/'checkpoints'/name/'state.json'), read_log(run/'checkpoints'/f'{name}.jsonl')
+    seconds = sum(r.get('seconds', 0) for r in log if r.get('stopped'))
+    last = {k: v for r in log for k, v in r.items() if k.startswith('val_')}
+    c = state['config']
+    return dict(updates=state['step'], batch=c['batch']*c['accumulate'], pictures=c['pictures'], seed=c['seed'], minutes=round(seconds/60, 1), **last)
+
+
+def main():
+    pipe = Pipeline.from_pretrained(run)
+    if dest.exists(): shutil.rmtree(dest)
+    pipe.save_pretrained(dest, torch.float16)
+    result = evaluate(dest, n=1000)
+    result['settings']['model'] = 'nano'
+    result['training'] = {s: stage(s) for s in STAGES}
+    result['training']['machine'] = read_json(run/'machine.json')
+    result['parameters'] = {s: sum(p.numel() for p in getattr(pipe, s).parameters()) for s in STAGES}
+    result['megabytes'] = round(sum(f.stat().st_size for f in dest.rglob('*') if f.is_file())/2**20, 2)
+    write_json(root/'data'/'results'/'nano.json', result)
+    write_json(dest/'card.json', result)
+    fig = curves({s: run/'checkpoints'/f'{s}.jsonl' for s in STAGES})
+    fig.savefig(root/'figures'/'nano_curves.png', dpi=110)
+    print(json.dumps({k: result[k] for k in ('training', 'megabytes')}, indent=1))
+
+
+main()

@@ -1,0 +1,49 @@
+"What a notebook can't show: the package as it is installed, and the two commands' promises."
+import subprocess, sys, zipfile
+from pathlib import Path
+
+import pytest
+
+root = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp('wheel')
+    src = out/'src'      # a copy, so that no build folder is left in the repository
+    files = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z'], cwd=root, capture_output=True, text=True, check=True).stdout.split('\0')
+    for f in filter(None, files):
+        if (root/f).is_file() and not f.startswith(('nbs/', 'figures/')):
+            (src/f).parent.mkdir(parents=True, exist_ok=True)
+            (src/f).write_bytes((root/f).read_bytes())
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, src], check=True)
+    return next(out.glob('*.whl'))
+
+
+def test_wheel_holds_the_weights(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for part in ('vae', 'clip', 'unet'): assert f'minisd/weights/nano/{part}/model.safetensors' in names
+    assert {'minisd/weights/nano/tokenizer.json', 'minisd/weights/nano/model_index.json', 'minisd/weights/probe/model.safetensors'} <= set(names)
+    weights = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith('minisd/weights/nano/'))
+    assert weights <= 16*2**20, f'{weights/2**20:.1f} MB of weights, 16 are allowed'
+
+
+def test_wheel_samples_without_the_repository(wheel, tmp_path):
+    "Unpacked on its own, away from the checkout, it makes a picture offline."
+    zipfile.ZipFile(wheel).extractall(tmp_path/'site')
+    code = ("import sys, torch; sys.path.insert(0, sys.argv[1]); import minisd.inference as i; assert i.__file__.startswith(sys.argv[1]); "
+            "print(i.Pipeline.from_pretrained('nano')('a red cabin', 2, generator=torch.Generator().manual_seed(0)).images[0].size)")
+    r = subprocess.run([sys.executable, '-I', '-c', code, str(tmp_path/'site')], cwd=tmp_path, capture_output=True, text=True)
+    assert r.stdout.strip() == '(64, 64)', r.stderr
+
+
+def test_generating_imports_nothing_heavy():
+    "What sampling doesn't need stays out of its start-up."
+    code = "import sys; import minisd.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes') if m in sys.modules])"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+
+
+def test_nothing_unpickles():
+    "Weights are read from safetensors only."
+    for f in (root/'minisd').glob('*.py'):
+        assert not any(w in f.read_text() for w in ('torch.load(', 'pickle', 'allow_pickle=True')), f
