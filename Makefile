@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test slow export run release readme clean
+.PHONY: demo test slow export run release bench readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -34,6 +34,9 @@ run: .venv/.dev          # run the notebooks and save their outputs: make run NB
 release: .venv/.ok       # make release RUN=runs/nano: put a trained run into the package, measured
 	python tools/release.py $(RUN)
 
+bench: .venv/.ok         # times of the things people wait for, into data/results/bench.json
+	python tools/bench.py
+
 readme: .venv/.ok
 	python tools/readme.py
 
@@ -48,7 +51,7 @@ clean:
 	@$(PYTHON) -m venv .venv
 
 .venv/.torch: | .venv/bin/python
-	@echo 'installing $(TORCH), about 200 MB'
+	@echo 'installing $(TORCH) (the largest download)'
 	@$(PIP) $(TORCH)
 	@touch $@
 

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['app', 'DEMO', 'parse_set', 'train', 'generate', 'check_out', 'demo', 'evaluate', 'main']
 
-# %% ../nbs/support/cli.ipynb #1b47d871
+# %% ../nbs/support/cli.ipynb #5da81e0e
 import os, sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-# %% ../nbs/support/cli.ipynb #8ee88b81
+# %% ../nbs/support/cli.ipynb #20ab405a
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help='A text-to-image latent diffusion model from scratch.', context_settings=dict(help_option_names=['-h', '--help']))
 
@@ -29,7 +29,7 @@ def parse_set(
         except ValueError: out[name] = value
     return out
 
-# %% ../nbs/support/cli.ipynb #71c83f0c
+# %% ../nbs/support/cli.ipynb #f40b02b5
 @app.command()
 def train(
     stage: Annotated[str, typer.Argument(help='all, vae, clip or unet')] = 'all',
@@ -39,22 +39,24 @@ def train(
     steps: Annotated[int | None, typer.Option(help="optimizer updates of each stage [default: the preset's]")] = None,
     minutes: Annotated[float | None, typer.Option(help='stop cleanly after so many minutes')] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a micro-batch [default: the preset's]")] = None,
-    seed: Annotated[int, typer.Option(help='all randomness follows from it')] = 0,
-    set: Annotated[list[str], typer.Option(help='any other field of TrainConfig, as field=value; may be repeated')] = [],
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help='all randomness follows from it')] = 0,
+    fields: Annotated[list[str], typer.Option('--set', metavar='FIELD=VALUE', help='any other field of TrainConfig; may be repeated')] = [],
 ):
     "Train the VAE, then CLIP, then the UNet, and sample."
     from minisd.train import train
-    train(stage, preset, out, data, steps, minutes, batch, seed, **parse_set(set))
+    more = parse_set(fields)
+    if bad := more.keys() & {'stage', 'preset', 'out', 'data', 'steps', 'minutes', 'batch', 'seed'}: raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
+    train(stage, preset, out, data, steps, minutes, batch, seed, **more)
 
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help='what the picture shall show')],
     out: Annotated[Path, typer.Option(help='file to write; with --n above 1, -2, -3 … are added to its name')] = Path('out.png'),
     model: Annotated[str, typer.Option(help='a shipped model, or a folder')] = 'nano',
-    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's best]")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale, 1 means none [default: the model's best]")] = None,
+    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's default]")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance scale, 1 means none [default: the model's default]")] = None,
     negative: Annotated[str, typer.Option(help='what to stay away from')] = '',
-    seed: Annotated[int, typer.Option(min=0, help='seed of the first picture; the next ones count up')] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help='seed of the first picture; the next ones count up')] = 42,
     n: Annotated[int, typer.Option(min=1, help='pictures')] = 1,
     scale: Annotated[int, typer.Option(min=1, max=16, help='enlarge the file by a whole factor, without smoothing')] = 1,
 ):
@@ -69,16 +71,19 @@ def generate(
         image.resize((image.width*scale, image.height*scale), 0).save(name)
         print(name)
 
-def check_out(out: Path):
-    "Raise in one line, before any work, if a picture can't be written to `out`."
+def check_out(
+    out: Path,  # the file that shall be written
+    pictures: bool = True,  # whether it must be a picture
+):
+    "Raise in one line, before any work, if `out` can't be written."
     from PIL import Image
     Image.init()
-    if out.suffix.lower() not in Image.EXTENSION: raise ValueError(f'--out {str(out)!r}: the name must end in a picture format such as .png or .jpg')
+    if pictures and Image.EXTENSION.get(out.suffix.lower()) not in Image.SAVE: raise ValueError(f'--out {str(out)!r}: the name must end in a picture format such as .png or .jpg')
     try: out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise OSError(f'--out {str(out)!r}: its folder cannot be made ({e.strerror})') from None
     if not os.access(out.parent, os.W_OK) or out.is_dir(): raise PermissionError(f'--out {str(out)!r} cannot be written: choose another file or folder')
 
-# %% ../nbs/support/cli.ipynb #3ddc7b9e
+# %% ../nbs/support/cli.ipynb #a488648a
 DEMO = ['a red cabin left of a lake at sunset', 'a yellow hot-air balloon in the middle, in the foreground, above mountains at dawn in clear weather',
         'a blue sailboat on the right, nearby, on the sea at noon under a clear sky', 'a white deer in the center, nearby, at night by a forest in fog',
         'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather', 'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
@@ -88,9 +93,9 @@ DEMO = ['a red cabin left of a lake at sunset', 'a yellow hot-air balloon in the
 def demo(
     out: Annotated[Path, typer.Option(help='file to write')] = Path('figures/demo.png'),
     model: Annotated[str, typer.Option(help='a shipped model, or a folder')] = 'nano',
-    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's best]")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's best]")] = None,
-    seed: Annotated[int, typer.Option(min=0, help='seed of the first picture')] = 0,
+    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's default]")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's default]")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help='seed of the first picture')] = 0,
 ):
     "Sample a grid of prompts with the shipped weights."
     check_out(out)
@@ -111,17 +116,18 @@ def demo(
 def evaluate(
     model: Annotated[str, typer.Argument(help='a shipped model, or a folder')] = 'nano',
     n: Annotated[int, typer.Option(help='validation captions')] = 500,
-    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's best]")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's best]")] = None,
+    steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's default]")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's default]")] = None,
     seed: Annotated[int, typer.Option(help='seed of the noise')] = 0,
     out: Annotated[Path | None, typer.Option(help='JSON file to write')] = None,
 ):
     "Measure how well pictures follow their captions."
+    if out: check_out(out, pictures=False)
     from minisd.metrics import evaluate, table
     print(table(evaluate(model, n=n, steps=steps, guidance=guidance, seed=seed, out=out)))
     if out: print(out)
 
-# %% ../nbs/support/cli.ipynb #df790e97
+# %% ../nbs/support/cli.ipynb #f600def7
 def main(
     args: list[str] | None = None,  # None: those of the process
 ):
@@ -129,13 +135,18 @@ def main(
     import warnings
     warnings.showwarning = lambda m, *_, **__: print(f'minisd: note: {m}', file=sys.stderr)
     command = typer.main.get_command(app)
+    args = (sys.argv[1:] if args is None else args) or ['--help']
     try: code = command.main(args, prog_name='minisd', standalone_mode=False)
     except Exception as e:
+        if os.environ.get('MINISD_DEBUG'): raise                                    # for developers: the whole traceback
         if isinstance(e, (ValueError, OSError)): says = str(e)
-        elif hasattr(e, 'format_message'): says = e.format_message() or 'no command given: try minisd --help'       # a usage error
+        elif hasattr(e, 'format_message'): says = e.format_message()                 # a usage error
         elif type(e).__name__ in ('Abort', 'Exit'): sys.exit(getattr(e, 'exit_code', 1))
         else: raise
         print('minisd: error:', ' '.join(says.split()), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt: print('minisd: stopped', file=sys.stderr); sys.exit(130)
+    if code == 130: print('minisd: stopped', file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+# %% ../nbs/support/cli.ipynb #63f716d4
+if __name__ == '__main__' and '__file__' in globals(): main()     # python -m minisd.cli, but not in a notebook

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Tokenizer', 'CLIPConfig', 'key_mask', 'SelfAttention', 'Block', 'TextTower', 'ImageTower', 'CLIP', 'clip_loss']
 
-# %% ../nbs/01_clip.ipynb #da22da05
+# %% ../nbs/01_clip.ipynb #72df8b1b
 import math, warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .core import Pretrained, write_atomic
 
-# %% ../nbs/01_clip.ipynb #184ef984
+# %% ../nbs/01_clip.ipynb #62ec5cb4
 class Tokenizer:
     "Byte-level BPE with a fixed length; wraps `tokenizers.Tokenizer`, saved as one JSON file."
     SPECIAL = '<pad>', '<unk>', '<start>', '<end>'
@@ -67,7 +67,7 @@ class Tokenizer:
         "Text of token ids, without the special tokens."
         return self.tok.decode([int(i) for i in ids]).strip()
 
-# %% ../nbs/01_clip.ipynb #e663e73b
+# %% ../nbs/01_clip.ipynb #8dc8484f
 @patch
 def save(self: Tokenizer, path: str | Path) -> Path:
     "Write one JSON file."
@@ -83,7 +83,7 @@ def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
     if not tok.padding: raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
     return cls(tok)
 
-# %% ../nbs/01_clip.ipynb #633a5ce2
+# %% ../nbs/01_clip.ipynb #1e2ceb49
 @dataclass(frozen=True)
 class CLIPConfig:
     "Sizes of a `CLIP`; the defaults are the base preset."
@@ -100,7 +100,7 @@ class CLIPConfig:
         assert self.width % self.heads == 0, f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads'
         assert self.image_size % self.patch == 0, f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}'
 
-# %% ../nbs/01_clip.ipynb #cf484591
+# %% ../nbs/01_clip.ipynb #8a0f92ab
 def key_mask(
     mask: Tensor | None,  # (b, n) bool, True where there is a token; None: all are
 ) -> Tensor | None:  # (b, 1, 1, n) for `scaled_dot_product_attention`
@@ -118,7 +118,7 @@ class SelfAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.proj(rearrange(out, 'b h n d -> b n (h d)'))
 
-# %% ../nbs/01_clip.ipynb #888212dc
+# %% ../nbs/01_clip.ipynb #da749d29
 class Block(nn.Module):
     "Pre-norm transformer block: attention, then an MLP, each added to its input."
     def __init__(self, dim: int, heads: int, dropout: float = 0.):
@@ -131,7 +131,7 @@ class Block(nn.Module):
         x = x + self.drop(self.attn(self.norm1(x), mask))
         return x + self.drop(self.mlp(self.norm2(x)))
 
-# %% ../nbs/01_clip.ipynb #5be33087
+# %% ../nbs/01_clip.ipynb #c509987a
 class TextTower(nn.Module):
     "Token ids to one state a token."
     def __init__(self, cfg: CLIPConfig):
@@ -147,7 +147,7 @@ class TextTower(nn.Module):
         for block in self.blocks: x = block(x, mask)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #2bba29d2
+# %% ../nbs/01_clip.ipynb #caa7ba58
 class ImageTower(nn.Module):
     "Pictures to one state a patch, the class token's first."
     def __init__(self, cfg: CLIPConfig):
@@ -167,7 +167,7 @@ class ImageTower(nn.Module):
         for block in self.blocks: x = block(x)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #64bb2a98
+# %% ../nbs/01_clip.ipynb #31b1778b
 class CLIP(Pretrained, nn.Module):
     "Text and image towers with one shared embedding space (arXiv:2103.00020)."
     config_class = CLIPConfig
@@ -200,7 +200,7 @@ class CLIP(Pretrained, nn.Module):
         "Pooled embeddings of pictures and of texts, each (b, d)."
         return self.encode_image(x), self.encode_text(ids, mask)[1]
 
-# %% ../nbs/01_clip.ipynb #c6da43ec
+# %% ../nbs/01_clip.ipynb #a048b576
 def clip_loss(
     img: Tensor,  # (b, d) image embeddings of length 1
     txt: Tensor,  # (b, d) text embeddings of length 1
@@ -208,7 +208,7 @@ def clip_loss(
     ids: Tensor | None = None,  # (b, n) token ids; equal rows are no negatives of each other
 ) -> Tensor:  # scalar, nats
     "Symmetric cross-entropy over the batch (arXiv:2103.00020, figure 3), duplicates left out."
-    logits = scale*img.float() @ txt.float().T
+    with torch.autocast(img.device.type, enabled=False): logits = scale*img.float() @ txt.float().T     # half precision would blur them
     if ids is not None:
         same = (ids[:, None] == ids[None]).all(-1)
         logits = logits.masked_fill(same & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device), -torch.inf)

@@ -6,7 +6,7 @@
 __all__ = ['choice', 'number', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'autocast', 'generator', 'write_atomic', 'write_json',
            'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
 
-# %% ../nbs/support/core.ipynb #6bd0a4a1
+# %% ../nbs/support/core.ipynb #d8e02e5f
 import json, os
 from contextlib import nullcontext
 from dataclasses import asdict, fields, is_dataclass
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-# %% ../nbs/support/core.ipynb #5150d005
+# %% ../nbs/support/core.ipynb #6956234b
 def choice(
     name: str,  # what the value is called, for the message
     value,  # what the user gave
@@ -46,7 +46,7 @@ def number(
         raise ValueError(f'{name} is {value!r}: it must be a {kind}{bound}')
     return value
 
-# %% ../nbs/support/core.ipynb #d673a3bd
+# %% ../nbs/support/core.ipynb #49a51898
 def pick_device() -> torch.device:  # cuda, else mps, else cpu
     "The fastest device there is."
     if torch.cuda.is_available(): return torch.device('cuda')
@@ -80,7 +80,7 @@ def autocast(
     "`torch.autocast`, or nothing for float32."
     return nullcontext() if dtype == torch.float32 else torch.autocast(torch.device(device).type, dtype)
 
-# %% ../nbs/support/core.ipynb #efa6aff1
+# %% ../nbs/support/core.ipynb #b4775058
 def generator(
     seed: int,  # the run's seed
     *names,  # what the numbers are for: strings, step, rank
@@ -89,7 +89,7 @@ def generator(
     digest = sha256(repr((seed, *names)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little') >> 1)
 
-# %% ../nbs/support/core.ipynb #985cf880
+# %% ../nbs/support/core.ipynb #1441c379
 def write_atomic(
     path: str | Path,  # where the file shall be
     write,  # called with a temporary path in the same folder
@@ -112,7 +112,7 @@ def write_json(
     "Write `obj` as indented JSON, atomically."
     return write_atomic(path, lambda p: p.write_text(json.dumps(obj, indent=1) + '\n', encoding='utf-8'))
 
-# %% ../nbs/support/core.ipynb #3afd8d56
+# %% ../nbs/support/core.ipynb #9fe1e32b
 def to_dict(cfg) -> dict:
     "A dataclass as a dictionary that JSON can hold."
     return json.loads(json.dumps(asdict(cfg)))
@@ -140,7 +140,7 @@ def from_dict(
         raise ValueError(f'{cls.__name__} has no field {bad[0]!r}: choose one of {", ".join(names)}')
     return cls(**{k: _fit(f'{cls.__name__}.{k}', v, types[k]) for k, v in d.items()})
 
-# %% ../nbs/support/core.ipynb #a1bb7221
+# %% ../nbs/support/core.ipynb #2bdb52cd
 def read_json(
     path: str | Path,  # a JSON file
 ) -> dict:
@@ -175,7 +175,7 @@ def load_state(
     model.load_state_dict(state)
     return model
 
-# %% ../nbs/support/core.ipynb #02dbb4c9
+# %% ../nbs/support/core.ipynb #773d000e
 class Pretrained:
     "Mixin: a module with `self.cfg`, a dataclass of type `cls.config_class`, that saves to and loads from a folder."
     config_class: type = None
@@ -200,11 +200,12 @@ class Pretrained:
         "Read a model back; `FileNotFoundError` or `ValueError` in one line when the folder is not what it should be."
         folder = Path(folder)
         if not folder.is_dir(): raise FileNotFoundError(f'{folder} does not exist: expected a folder with config.json and model.safetensors')
-        cfg = from_dict(cls.config_class, read_json(folder/'config.json'))
+        try: cfg = from_dict(cls.config_class, read_json(folder/'config.json'))
+        except AssertionError as e: raise ValueError(f"{folder/'config.json'}: {e}") from None
         file = folder/'model.safetensors'
         return load_state(cls(cfg), {k: v.float() if v.is_floating_point() else v for k, v in read_weights(file).items()}, str(file)).eval()
 
-# %% ../nbs/support/core.ipynb #a38041b1
+# %% ../nbs/support/core.ipynb #944f08cf
 def machine() -> dict:
     "Processor, cores, GPU, Python and torch, for result files."
     import platform
@@ -214,7 +215,7 @@ def machine() -> dict:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(cpu=name, cores=cores, gpu=gpu, python=platform.python_version(), torch=torch.__version__.split('+')[0])
 
-# %% ../nbs/support/core.ipynb #dde82f7c
+# %% ../nbs/support/core.ipynb #248a856e
 def count_params(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

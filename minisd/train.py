@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at', 'batch_indices', 'EMA', 'make_optimizer',
-           'save_checkpoint', 'load_checkpoint', 'Log', 'to_device', 'fit', 'Pairs', 'to_unit', 'load_pairs',
-           'train_vae', 'train_clip', 'cache_latents', 'cache_texts', 'train_unet', 'write_index', 'preview_images',
-           'recipe', 'part', 'run_stage', 'train']
+           'split_tree', 'join_tree', 'save_checkpoint', 'load_checkpoint', 'Log', 'to_device', 'fit', 'Pairs',
+           'load_pairs', 'train_vae', 'train_clip', 'progress', 'cache_latents', 'cache_texts', 'train_unet',
+           'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #af4912dd
+# %% ../nbs/04_train.ipynb #3e2ff738
 import json, math, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,9 +26,10 @@ from .core import (autocast, choice, from_dict, generator, load_state, machine, 
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
 from .unet import ModelConfig, UNet
-from .vae import VAE, kl_loss, kl_weight, recon_loss
+from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
+from .viz import grid
 
-# %% ../nbs/04_train.ipynb #e6f09416
+# %% ../nbs/04_train.ipynb #3281a339
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -50,15 +52,19 @@ class TrainConfig:
     ssim: float = 0.1  # weight of the structural loss (vae)
     pictures: int = 20_000  # training pictures, where the world is drawn for the run
     variants: int = 3  # captions a picture
+    checkpointing: bool = False  # recompute activations on the way back: less memory, more time (unet)
     log_every: int = 20  # updates
     val_every: int = 500  # updates
     save_every: int = 500  # updates
 
     def __post_init__(self):
         for f in ('steps', 'batch', 'accumulate', 'log_every', 'val_every', 'save_every'): number(f, getattr(self, f), 1, 10**9, whole=True)
-        number('lr', self.lr, 0, 1), number('ema', self.ema, 0, 1), number('drop', self.drop, 0, 1)
+        for f in ('lr', 'ema', 'drop'): number(f, getattr(self, f), 0, 1)
+        for f in ('pictures', 'variants'): number(f, getattr(self, f), 1, 10**7, whole=True)
+        number('warmup', self.warmup, 0, whole=True), number('shift', self.shift, 1e-3, 1e3), choice('time', self.time, ('uniform', 'logit_normal'))
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
-# %% ../nbs/04_train.ipynb #c0ccf3c7
+# %% ../nbs/04_train.ipynb #86749cb0
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -68,7 +74,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #0055960d
+# %% ../nbs/04_train.ipynb #994dfbe2
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -82,7 +88,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #41af2173
+# %% ../nbs/04_train.ipynb #ba20b9db
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -110,7 +116,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #123b0fe9
+# %% ../nbs/04_train.ipynb #2a745b81
 def make_optimizer(
     model: nn.Module,
     cfg: TrainConfig,
@@ -125,23 +131,46 @@ def make_optimizer(
         try: from bitsandbytes.optim import AdamW8bit
         except ImportError: pass
         else: return AdamW8bit(groups, lr=cfg.lr, betas=cfg.betas)
-    return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
+    fused = pick_dtype(params[0].device)[0] != torch.float16        # a fused step hides from the loop that the scaler skipped it
+    return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=fused)
 
-# %% ../nbs/04_train.ipynb #e892f9a1
+# %% ../nbs/04_train.ipynb #b251b5c8
+def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
+    "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
+    tensors, plain = {}, {}
+    for k, v in tree.items():
+        if isinstance(v, dict): t, p = split_tree(v, f'{prefix}{k}/'); tensors |= t; plain |= p
+        elif isinstance(v, Tensor): tensors[f'{prefix}{k}'] = v.detach().cpu().contiguous()
+        else: plain[f'{prefix}{k}'] = v
+    return tensors, plain
+
+def join_tree(flat: dict) -> dict:
+    "The inverse of `split_tree`; keys that are whole numbers become `int` again."
+    tree = {}
+    for key, v in flat.items():
+        *path, last = (int(k) if k.isdigit() else k for k in key.split('/'))
+        node = tree
+        for k in path: node = node.setdefault(k, {})
+        node[last] = v
+    return tree
+
+# %% ../nbs/04_train.ipynb #f8242d27
 def save_checkpoint(
-    folder: Path,  # replaced if it exists
+    folder: Path,  # older files in it are removed once the new ones are complete
     model: nn.Module,
     ema: EMA,
     opt: torch.optim.Optimizer,
     step: int,  # updates done
     cfg: TrainConfig,
+    scaler=None,  # fp16 gradient scaler, if there is one
 ) -> Path:  # `folder`
     "Write everything that going on needs."
-    moments = {f'{i}.{k}': v for i, s in opt.state_dict()['state'].items() for k, v in s.items() if isinstance(v, Tensor)}
+    moments, plain = split_tree(opt.state_dict()['state'])
     whole = lambda d: {k: v.detach().cpu().contiguous() for k, v in d.items()}
     for name, state in (('model', model.state_dict()), ('ema', ema.state), ('optimizer', moments)):
         write_atomic(folder/f'{name}-{step}.safetensors', lambda p: save_file(whole(state), p))
-    write_json(folder/'state.json', dict(step=step, ema_updates=ema.updates, config=to_dict(cfg)))
+    write_json(folder/'state.json', dict(step=step, ema_updates=ema.updates, config=to_dict(cfg), optimizer=plain,
+                                         scaler=scaler.state_dict() if scaler else None))
     for old in folder.glob('*.safetensors'):
         if not old.stem.endswith(f'-{step}'): old.unlink()
     return folder
@@ -152,6 +181,7 @@ def load_checkpoint(
     ema: EMA,
     opt: torch.optim.Optimizer,
     cfg: TrainConfig,  # must equal the stored one
+    scaler=None,  # fp16 gradient scaler, if there is one
 ) -> int:  # updates done; 0 if there is no checkpoint
     "Read a checkpoint back; refuse one of another configuration and name what differs."
     if not (folder/'state.json').is_file(): return 0
@@ -161,13 +191,17 @@ def load_checkpoint(
         raise ValueError(f'{folder} holds a run with another configuration ({"; ".join(diff)}): use the same settings or another output folder')
     step = info['step']
     load_state(model, read_weights(folder/f'model-{step}.safetensors'), str(folder))
-    ema.state, ema.updates = read_weights(folder/f'ema-{step}.safetensors', next(model.parameters()).device.type), info['ema_updates']
-    state = {}
-    for k, v in read_weights(folder/f'optimizer-{step}.safetensors').items(): state.setdefault(int(k.split('.')[0]), {})[k.split('.', 1)[1]] = v
+    device = next(model.parameters()).device.type
+    ema.state, ema.updates = read_weights(folder/f'ema-{step}.safetensors', device), info['ema_updates']
+    state = join_tree(read_weights(folder/f'optimizer-{step}.safetensors') | info['optimizer'])
     opt.load_state_dict({**opt.state_dict(), 'state': state})
+    for p, moments in opt.state.items():           # fused AdamW walks raw memory: moments must lie as their parameter does
+        for k, v in moments.items():
+            if isinstance(v, Tensor) and v.shape == p.shape: moments[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+    if scaler and info.get('scaler'): scaler.load_state_dict(info['scaler'])
     return step
 
-# %% ../nbs/04_train.ipynb #97de7d50
+# %% ../nbs/04_train.ipynb #de785853
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -183,7 +217,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #0df1bd04
+# %% ../nbs/04_train.ipynb #c2a9d9bb
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -201,18 +235,20 @@ def fit(
     acc = Accelerator(mixed_precision=PRECISION[pick_dtype(device)[0]], cpu=device.type == 'cpu', gradient_accumulation_steps=cfg.accumulate)
     model.to(acc.device, memory_format=torch.channels_last).train()
     ema, opt, log = EMA(model, cfg.ema), make_optimizer(model, cfg), Log(out.with_suffix('.jsonl'))
-    start = load_checkpoint(out, model, ema, opt, cfg)
+    start = load_checkpoint(out, model, ema, opt, cfg, acc.scaler)
     net, opt = acc.prepare(model, opt)
     bar, began, done = tqdm(total=cfg.steps, initial=start, desc=out.name, unit='step', mininterval=1), time.monotonic(), start
     for step in range(start, cfg.steps):
         lr = lr_at(step, cfg)
         for group in opt.param_groups: group['lr'] = lr
+        total = 0.
         for micro in range(cfg.accumulate):
             gen = generator(cfg.seed, 'step', step, micro)
+            torch.manual_seed(generator(cfg.seed, 'dropout', step, micro).initial_seed())
             batch = to_device(batches(step*cfg.accumulate + micro, gen), acc.device)
             with acc.accumulate(net):
                 with acc.autocast(): loss, numbers = loss_fn(net, batch, gen, step)
-                acc.backward(loss)
+                acc.backward(loss); total += loss.item()/cfg.accumulate
                 if acc.sync_gradients: norm = acc.clip_grad_norm_(net.parameters(), cfg.clip_norm)
                 opt.step(), opt.zero_grad()
         if not acc.optimizer_step_was_skipped: ema.update(model)
@@ -220,15 +256,15 @@ def fit(
         stop = done == cfg.steps or time.monotonic() > deadline
         if done % cfg.log_every == 0 or stop:
             rate = (done - start)*cfg.batch*cfg.accumulate/(time.monotonic() - began)
-            log(step=done, loss=loss.item(), lr=lr, grad_norm=float(norm), images_per_s=rate, **{k: float(v) for k, v in numbers.items()})
-            bar.set_postfix_str(f'loss {loss.item():.4f}, {rate:.0f} img/s', refresh=False)
+            log(step=done, loss=total, lr=lr, grad_norm=float(norm), images_per_s=rate, **{k: float(v) for k, v in numbers.items()})
+            bar.set_postfix_str(f'loss {total:.4f}, {rate:.0f} img/s', refresh=False)
         bar.update()
         if done % cfg.val_every == 0 or stop:
             with ema.applied(model.eval()), torch.no_grad(), acc.autocast():
                 if validate: log(step=done, **{f'val_{k}': float(v) for k, v in validate(model).items()})
                 if preview: preview(model, done)
             model.train()
-        if done % cfg.save_every == 0 or stop: save_checkpoint(out, model, ema, opt, done, cfg)
+        if done % cfg.save_every == 0 or stop: save_checkpoint(out, model, ema, opt, done, cfg, acc.scaler)
         if stop: break
     log(step=done, stopped=True, seconds=time.monotonic() - began)
     bar.close()
@@ -237,7 +273,7 @@ def fit(
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #ffe77e9c
+# %% ../nbs/04_train.ipynb #5d1bfe58
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -245,10 +281,6 @@ class Pairs:
     texts: list[list[str]]  # `variants` lists of n captions
 
     def __len__(self): return len(self.images)
-
-def to_unit(images: Tensor) -> Tensor:
-    "uint8 0…255 to float −1…1."
-    return images.float()/127.5 - 1
 
 def load_pairs(
     data: str,  # "world", or a folder in the imagefolder form
@@ -271,7 +303,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #2f557780
+# %% ../nbs/04_train.ipynb #477b559c
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -294,7 +326,7 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #0a72086d
+# %% ../nbs/04_train.ipynb #25474699
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -323,7 +355,12 @@ def train_clip(
     fit(clip, loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #0cdc9278
+# %% ../nbs/04_train.ipynb #03107ded
+def progress(items, desc: str):
+    "A progress bar over a sequence, shown once it takes longer than two seconds."
+    from tqdm.auto import tqdm
+    return tqdm(items, desc=desc, unit='batch', delay=2, leave=False)
+
 @torch.no_grad()
 def cache_latents(
     vae: VAE,
@@ -332,8 +369,12 @@ def cache_latents(
 ) -> tuple[Tensor, Tensor]:  # mean and log-variance, each (n, c, h, w) float16
     "What the encoder says about every picture."
     device = next(vae.parameters()).device
-    with autocast(device, pick_dtype(device)[0]): ds = [vae.encode(to_unit(c).to(device)) for c in images.split(batch)]
-    return tuple(torch.cat([getattr(d, k).half().cpu() for d in ds]) for k in ('mean', 'logvar'))
+    out = []
+    with autocast(device, pick_dtype(device)[0]):
+        for c in progress(images.split(batch), 'latents'):
+            d = vae.encode(to_unit(c).to(device))
+            out.append((d.mean.half().cpu(), d.logvar.half().cpu()))
+    return tuple(map(torch.cat, zip(*out)))
 
 @torch.no_grad()
 def cache_texts(
@@ -346,12 +387,12 @@ def cache_texts(
     ids, mask = tok(texts)
     device, out = next(clip.parameters()).device, torch.zeros(*ids.shape, clip.cfg.width, dtype=torch.float16)
     with autocast(device, pick_dtype(device)[0]):
-        for rows in torch.arange(len(ids)).split(batch):
+        for rows in progress(torch.arange(len(ids)).split(batch), 'captions'):
             n = int(mask[rows].sum(1).max())                     # no work for columns that are padding everywhere
             out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
     return out, mask
 
-# %% ../nbs/04_train.ipynb #3820e064
+# %% ../nbs/04_train.ipynb #894a1f06
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -365,8 +406,8 @@ def train_unet(
 ) -> UNet:  # averaged weights
     "Stage 3: flow matching on cached latents and caption states."
     mean, logvar = cache_latents(vae, train.images)
-    coded = [cache_texts(clip, tok, t) for t in train.texts]
-    ctx, mask = torch.stack([c[0] for c in coded]), torch.stack([c[1] for c in coded])
+    ctx, mask = cache_texts(clip, tok, [t for ts in train.texts for t in ts])         # variant by variant
+    ctx, mask = (rearrange(x, '(v n) ... -> v n ...', n=len(train)) for x in (ctx, mask))
     null, null_mask = cache_texts(clip, tok, [''])
     def batches(i, gen):
         j = batch_indices(len(train), cfg.batch, i, cfg.seed)
@@ -383,11 +424,13 @@ def train_unet(
     def validate(net):
         device = next(net.parameters()).device
         loss = torch.cat([flow_loss(net, *(v[s].to(device) for v in fixed.values())) for s in torch.arange(len(vmean)).split(64)])
-        return dict(loss=loss.mean(), **{f'loss_t{i}': c.mean() for i, c in enumerate(loss.chunk(5))})
+        fifth = (5*fixed['t']).long()
+        return dict(loss=loss.mean(), **{f'loss_t{i}': loss[(fifth == i).to(device)].mean() for i in range(5) if (fifth == i).any()})
+    unet.checkpointing = cfg.checkpointing
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #a84d2515
+# %% ../nbs/04_train.ipynb #2e497d21
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -415,14 +458,14 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #9dd8b4cc
+# %% ../nbs/04_train.ipynb #684d71b4
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
         vae=TrainConfig(steps=1600, batch=16, accumulate=1, lr=2e-3, betas=(0.9, 0.99), warmup=30, clip_norm=1., ema=0.995, kl_peak=2e-5,
                         kl_cycle=0, val_every=400, save_every=400),
         clip=TrainConfig(steps=200, batch=128, accumulate=1, lr=1e-3, betas=(0.9, 0.98), warmup=30, clip_norm=1., ema=0.99, val_every=100, save_every=200),
-        unet=TrainConfig(steps=900, batch=64, accumulate=1, lr=1.5e-3, betas=(0.9, 0.99), warmup=50, clip_norm=1., ema=0.998, val_every=150, save_every=150)))
+        unet=TrainConfig(steps=700, batch=64, accumulate=1, lr=2e-3, betas=(0.9, 0.99), warmup=70, clip_norm=1., ema=0.995, val_every=175, save_every=175)))
 DEFAULTS = dict(base=dict(steps=20, guidance_scale=4., shift=3.), nano=dict(steps=20, guidance_scale=3., shift=1.))
 STAGES = 'vae', 'clip', 'unet'
 
@@ -435,7 +478,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #c479f032
+# %% ../nbs/04_train.ipynb #5e7e376e
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -469,16 +512,15 @@ def run_stage(
         tok = Tokenizer.load(tokfile)
         model = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, deadline=deadline)
     if stage == 'unet':
-        model = train_unet(UNet(mc.unet), *parts, train_pairs, val, cfg, ck, deadline=deadline)
-        d = DEFAULTS[preset]
-        from minisd.viz import grid
-        texts = val.texts[0][:16]
-        grid(preview_images(model, *parts, texts, d['steps'], d['guidance_scale'], d['shift']), texts).save(out/'samples.png')
+        d, texts = DEFAULTS[preset], val.texts[0][:16]
+        def preview(net, step): grid(preview_images(net, *parts, texts, d['steps'], d['guidance_scale'], d['shift']), texts).save(out/'samples.png')
+        model = train_unet(UNet(mc.unet), *parts, train_pairs, val, cfg, ck, preview=preview, deadline=deadline)
         write_index(out, d)
+    if read_json(state)['step'] < cfg.steps: return False
     model.save_pretrained(out/stage)
-    return read_json(state)['step'] == cfg.steps
+    return True
 
-# %% ../nbs/04_train.ipynb #0cff859a
+# %% ../nbs/04_train.ipynb #8b76eace
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"
@@ -497,7 +539,9 @@ def train(
     deadline = math.inf if minutes is None else began + 60*number('minutes', minutes, 0, 10**6)
     try: out.mkdir(parents=True, exist_ok=True); write_atomic(out/'.writable', lambda p: p.write_text('')).unlink()
     except OSError as e: raise OSError(f'{out} cannot be written ({e.strerror}): choose another output folder') from None
-    write_json(out/'machine.json', machine())
+    if (out/'run.json').is_file() and (was := read_json(out/'run.json')) != (now := dict(preset=preset, data=str(data), seed=seed)):
+        raise ValueError(f'{out} holds a run with {was}, not {now}: use the same settings or another output folder')
+    write_json(out/'run.json', dict(preset=preset, data=str(data), seed=seed)), write_json(out/'machine.json', machine())
     loaded = []
     def pairs():
         c = cfgs[stages[0]]

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['to_pil', 'grid', 'read_log', 'curves']
 
-# %% ../nbs/support/viz.ipynb #185dfa7b
+# %% ../nbs/support/viz.ipynb #803e72cb
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# %% ../nbs/support/viz.ipynb #ec0e0954
+# %% ../nbs/support/viz.ipynb #6ce3243c
 def to_pil(
     image,  # PIL picture, uint8 tensor or array (3, h, w) or (h, w, 3), or float in [0, 1]
 ) -> Image.Image:  # RGB
@@ -35,7 +35,7 @@ def _wrap(text: str, font, width: int) -> list[str]:
         else: lines.append(word)
     return lines
 
-# %% ../nbs/support/viz.ipynb #773c79ca
+# %% ../nbs/support/viz.ipynb #61f9d07e
 def grid(
     images,  # pictures, anything `to_pil` takes
     captions: list[str] | None = None,  # one a picture
@@ -65,7 +65,7 @@ def grid(
         y += height + gap
     return sheet
 
-# %% ../nbs/support/viz.ipynb #2d083135
+# %% ../nbs/support/viz.ipynb #712eeaa7
 def read_log(
     path: str | Path,  # a .jsonl file, as training writes it
 ) -> list[dict]:

@@ -17,9 +17,9 @@ run, dest = Path(sys.argv[1] if len(sys.argv) > 1 else 'runs/nano'), root/'minis
 def stage(name):
     "What was trained, as the run's own files say."
     state, log = read_json(run/'checkpoints'/name/'state.json'), read_log(run/'checkpoints'/f'{name}.jsonl')
-    seconds = sum(r.get('seconds', 0) for r in log if r.get('stopped'))
+    c, last_loss = state['config'], [r for r in log if 'images_per_s' in r][-1]
+    seconds = sum(r['seconds'] for r in log if r.get('stopped')) or last_loss['step']*c['batch']*c['accumulate']/last_loss['images_per_s']
     last = {k: v for r in log for k, v in r.items() if k.startswith('val_')}
-    c = state['config']
     return dict(updates=state['step'], batch=c['batch']*c['accumulate'], pictures=c['pictures'], seed=c['seed'], minutes=round(seconds/60, 1), **last)
 
 
@@ -35,6 +35,9 @@ def main():
     result['megabytes'] = round(sum(f.stat().st_size for f in dest.rglob('*') if f.is_file())/2**20, 2)
     write_json(root/'data'/'results'/'nano.json', result)
     write_json(dest/'card.json', result)
+    for s in STAGES:
+        (root/'data'/'results'/'nano_log').mkdir(parents=True, exist_ok=True)
+        shutil.copy(run/'checkpoints'/f'{s}.jsonl', root/'data'/'results'/'nano_log'/f'{s}.jsonl')
     fig = curves({s: run/'checkpoints'/f'{s}.jsonl' for s in STAGES})
     fig.savefig(root/'figures'/'nano_curves.png', dpi=110)
     print(json.dumps({k: result[k] for k in ('training', 'megabytes')}, indent=1))
