@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test slow export run release bench readme clean
+.PHONY: demo test slow export run release bench sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -36,6 +36,9 @@ release: .venv/.ok       # make release RUN=runs/nano: put a trained run into th
 
 bench: .venv/.ok         # times of the things people wait for, into data/results/bench.json
 	python tools/bench.py
+
+sweep: .venv/.ok         # scores by guidance and steps, into data/results/sweep.json
+	python tools/sweep.py
 
 readme: .venv/.ok
 	python tools/readme.py

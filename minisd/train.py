@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at', 'batch_indices', 'EMA', 'make_optimizer',
            'split_tree', 'join_tree', 'save_checkpoint', 'load_checkpoint', 'Log', 'to_device', 'fit', 'Pairs',
-           'load_pairs', 'train_vae', 'train_clip', 'progress', 'cache_latents', 'cache_texts', 'train_unet',
-           'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
+           'load_pairs', 'train_vae', 'Sketch', 'CLIPTrainer', 'train_clip', 'progress', 'cache_latents', 'cache_texts',
+           'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #3e2ff738
+# %% ../nbs/04_train.ipynb #3e5798af
 import json, math, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,20 +16,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .clip import CLIP, Tokenizer, clip_loss
-from .core import (autocast, choice, from_dict, generator, load_state, machine, number, pick_device, pick_dtype, read_json, read_weights,
+from .core import (attention_kernel, autocast, choice, from_dict, generator, load_state, machine, number, pick_device, pick_dtype, read_json, read_weights,
                          to_dict, write_atomic, write_json)
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
-from .unet import ModelConfig, UNet
+from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
 from .viz import grid
 
-# %% ../nbs/04_train.ipynb #3281a339
+# %% ../nbs/04_train.ipynb #32d553a6
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -50,6 +51,8 @@ class TrainConfig:
     kl_cycle: int = 5000  # updates a KL cycle; 0: constant (vae)
     free_bits: float = 0.5  # nats per latent value and channel (vae)
     ssim: float = 0.1  # weight of the structural loss (vae)
+    agree: float = 0.0  # weight of the agreement of two captions of a picture (clip)
+    sketch: float = 0.0  # weight of the coarse picture read from a caption (clip)
     pictures: int = 20_000  # training pictures, where the world is drawn for the run
     variants: int = 3  # captions a picture
     checkpointing: bool = False  # recompute activations on the way back: less memory, more time (unet)
@@ -64,7 +67,7 @@ class TrainConfig:
         number('warmup', self.warmup, 0, whole=True), number('shift', self.shift, 1e-3, 1e3), choice('time', self.time, ('uniform', 'logit_normal'))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
-# %% ../nbs/04_train.ipynb #86749cb0
+# %% ../nbs/04_train.ipynb #12d2efe3
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -74,7 +77,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #994dfbe2
+# %% ../nbs/04_train.ipynb #ed337d39
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -88,7 +91,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #ba20b9db
+# %% ../nbs/04_train.ipynb #24dfee76
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -116,7 +119,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #2a745b81
+# %% ../nbs/04_train.ipynb #95127603
 def make_optimizer(
     model: nn.Module,
     cfg: TrainConfig,
@@ -134,7 +137,7 @@ def make_optimizer(
     fused = pick_dtype(params[0].device)[0] != torch.float16        # a fused step hides from the loop that the scaler skipped it
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=fused)
 
-# %% ../nbs/04_train.ipynb #b251b5c8
+# %% ../nbs/04_train.ipynb #763a7aaf
 def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
     "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
     tensors, plain = {}, {}
@@ -154,7 +157,7 @@ def join_tree(flat: dict) -> dict:
         node[last] = v
     return tree
 
-# %% ../nbs/04_train.ipynb #f8242d27
+# %% ../nbs/04_train.ipynb #208a14ec
 def save_checkpoint(
     folder: Path,  # older files in it are removed once the new ones are complete
     model: nn.Module,
@@ -201,7 +204,7 @@ def load_checkpoint(
     if scaler and info.get('scaler'): scaler.load_state_dict(info['scaler'])
     return step
 
-# %% ../nbs/04_train.ipynb #de785853
+# %% ../nbs/04_train.ipynb #0e87b944
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -217,7 +220,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #c2a9d9bb
+# %% ../nbs/04_train.ipynb #cceec363
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -247,7 +250,7 @@ def fit(
             torch.manual_seed(generator(cfg.seed, 'dropout', step, micro).initial_seed())
             batch = to_device(batches(step*cfg.accumulate + micro, gen), acc.device)
             with acc.accumulate(net):
-                with acc.autocast(): loss, numbers = loss_fn(net, batch, gen, step)
+                with acc.autocast(), attention_kernel(acc.device): loss, numbers = loss_fn(net, batch, gen, step)
                 acc.backward(loss); total += loss.item()/cfg.accumulate
                 if acc.sync_gradients: norm = acc.clip_grad_norm_(net.parameters(), cfg.clip_norm)
                 opt.step(), opt.zero_grad()
@@ -273,7 +276,7 @@ def fit(
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #5d1bfe58
+# %% ../nbs/04_train.ipynb #996992a3
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -303,7 +306,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #477b559c
+# %% ../nbs/04_train.ipynb #84cac897
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -326,7 +329,36 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #25474699
+# %% ../nbs/04_train.ipynb #f91f5351
+class Sketch(nn.Module):
+    "Paints a coarse picture from a caption's states by cross-attention: a teacher for the text tower."
+    def __init__(self, dim: int, heads: int, side: int = 16, depth: int = 2):
+        super().__init__()
+        self.side, n = side, side//2
+        self.place = nn.Parameter(position_embedding(n, n, dim, torch.zeros(1)))
+        self.norms, self.attns = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth)), nn.ModuleList(CrossAttention(dim, dim, heads) for _ in range(depth))
+        self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2*dim), nn.GELU(), nn.Linear(2*dim, dim)) for _ in range(depth))
+        self.out = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 12))
+
+    def forward(self, ctx: Tensor, mask: Tensor) -> Tensor:  # ctx (b, m, dim), mask (b, m) -> (b, 3, side, side), about [−1, 1]
+        x = self.place.expand(len(ctx), -1, -1)
+        for norm, attn, mlp in zip(self.norms, self.attns, self.mlps):
+            x = x + attn(norm(x), ctx, mask)
+            x = x + mlp(x)
+        return rearrange(self.out(x), 'b (h w) (c p q) -> b c (h p) (w q)', h=self.side//2, p=2, q=2)
+
+class CLIPTrainer(nn.Module):
+    "A CLIP and the teacher of its text tower, as one module to optimise."
+    def __init__(self, clip: CLIP, sketch: bool):
+        super().__init__()
+        self.clip, self.sketch = clip, Sketch(clip.cfg.width, clip.cfg.heads) if sketch else None
+
+    def forward(self, x: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        "x (b, 3, H, W), ids and mask (k·b, n): k captions a picture -> embeddings (b, d) and (k·b, d), sketches (k·b, 3, side, side)."
+        states, txt = self.clip.encode_text(ids, mask)
+        return self.clip.encode_image(x), txt, self.sketch(states, mask) if self.sketch else None
+
+# %% ../nbs/04_train.ipynb #9f5f50e8
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -336,26 +368,40 @@ def train_clip(
     out: Path,  # checkpoints and log
     **kw,  # passed on to `fit`
 ) -> CLIP:  # averaged weights
-    "Stage 2: the contrastive loss."
+    "Stage 2: the contrastive loss between pictures and captions, agreement of captions, and the sketch."
     coded = [tok(t) for t in train.texts]
     ids, mask = torch.stack([c[0] for c in coded]), torch.stack([c[1] for c in coded])
+    twins = 2 if cfg.agree and len(ids) > 1 else 1
     def batches(i, gen):
         j = batch_indices(len(train), cfg.batch, i, cfg.seed)
         v = torch.randint(len(ids), (len(j),), generator=gen)
-        n = int(mask[v, j].sum(1).max())                         # columns that are padding for the whole batch
-        return dict(image=train.images[j], ids=ids[v, j, :n], mask=mask[v, j, :n])
+        w = torch.cat([v, (v + torch.randint(1, len(ids), v.shape, generator=gen)) % len(ids)]) if twins == 2 else v      # another caption
+        j = j.repeat(twins)
+        n = int(mask[w, j].sum(1).max())                         # columns that are padding for the whole batch
+        return dict(image=train.images[j[:cfg.batch]], ids=ids[w, j, :n], mask=mask[w, j, :n])
     def loss_fn(net, b, gen, step):
-        img, txt = net(to_unit(b['image']), b['ids'], b['mask'])
-        return clip_loss(img, txt, clip.scale, b['ids']), dict(scale=clip.scale)
+        x = to_unit(b['image'])
+        img, txt, guess = net(x, b['ids'], b['mask'])
+        first = b['ids'][:len(x)]
+        loss = match = clip_loss(img, txt[:len(x)], clip.scale, first)
+        numbers = dict(match=match, scale=clip.scale)
+        if twins == 2:
+            numbers['agree'] = clip_loss(txt[:len(x)], txt[len(x):], clip.scale, first)
+            loss = loss + cfg.agree*numbers['agree']
+        if cfg.sketch:
+            numbers['sketch'] = (guess.float() - F.adaptive_avg_pool2d(x, guess.shape[-1]).repeat(twins, 1, 1, 1)).square().mean()
+            loss = loss + cfg.sketch*numbers['sketch']
+        return loss, numbers
     def validate(net):
         device = next(net.parameters()).device
-        vids, vmask = (x[:256].to(device) for x in tok(val.texts[0]))
-        img, txt = net(to_unit(val.images[:256]).to(device), vids, vmask)
-        return dict(loss=clip_loss(img, txt, net.scale, vids), r1=((img @ txt.T).argmax(1).cpu() == torch.arange(len(img))).float().mean())
-    fit(clip, loss_fn, batches, cfg, out, validate, **kw)
+        x, (vids, vmask) = to_unit(val.images[:256]).to(device), (t[:256].to(device) for t in tok(val.texts[0]))
+        img, txt, guess = net(x, vids, vmask)
+        more = dict(sketch=(guess.float() - F.adaptive_avg_pool2d(x, guess.shape[-1])).square().mean()) if cfg.sketch else {}
+        return dict(loss=clip_loss(img, txt, clip.scale, vids), r1=((img @ txt.T).argmax(1).cpu() == torch.arange(len(img))).float().mean(), **more)
+    fit(CLIPTrainer(clip, bool(cfg.sketch)), loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #03107ded
+# %% ../nbs/04_train.ipynb #36d6c86c
 def progress(items, desc: str):
     "A progress bar over a sequence, shown once it takes longer than two seconds."
     from tqdm.auto import tqdm
@@ -392,7 +438,7 @@ def cache_texts(
             out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
     return out, mask
 
-# %% ../nbs/04_train.ipynb #894a1f06
+# %% ../nbs/04_train.ipynb #c2af3d3b
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -430,7 +476,7 @@ def train_unet(
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #2e497d21
+# %% ../nbs/04_train.ipynb #6cb91807
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -458,14 +504,15 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #684d71b4
+# %% ../nbs/04_train.ipynb #1195162f
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
         vae=TrainConfig(steps=1600, batch=16, accumulate=1, lr=2e-3, betas=(0.9, 0.99), warmup=30, clip_norm=1., ema=0.995, kl_peak=2e-5,
                         kl_cycle=0, val_every=400, save_every=400),
-        clip=TrainConfig(steps=200, batch=128, accumulate=1, lr=1e-3, betas=(0.9, 0.98), warmup=30, clip_norm=1., ema=0.99, val_every=100, save_every=200),
-        unet=TrainConfig(steps=700, batch=64, accumulate=1, lr=2e-3, betas=(0.9, 0.99), warmup=70, clip_norm=1., ema=0.995, val_every=175, save_every=175)))
+        clip=TrainConfig(steps=400, batch=64, accumulate=1, lr=2e-3, betas=(0.9, 0.98), warmup=50, clip_norm=1., ema=0.99, agree=0.3, sketch=4.,
+                         val_every=200, save_every=200),
+        unet=TrainConfig(steps=1200, batch=32, accumulate=1, lr=1.5e-3, betas=(0.9, 0.99), warmup=100, clip_norm=1., ema=0.997, val_every=300, save_every=300)))
 DEFAULTS = dict(base=dict(steps=20, guidance_scale=4., shift=3.), nano=dict(steps=20, guidance_scale=3., shift=1.))
 STAGES = 'vae', 'clip', 'unet'
 
@@ -478,7 +525,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #5e7e376e
+# %% ../nbs/04_train.ipynb #dc1c3ca3
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -520,7 +567,7 @@ def run_stage(
     model.save_pretrained(out/stage)
     return True
 
-# %% ../nbs/04_train.ipynb #8b76eace
+# %% ../nbs/04_train.ipynb #9176c0db
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"

@@ -1,0 +1,67 @@
+"What the states of a caption say: tools/states.py RUN. Trains small CLIPs with and without each helper, and reads the attributes from their states by one layer of attention. Writes data/results/states.json."
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minisd.clip import CLIP, Tokenizer
+from minisd.core import machine, write_json
+from minisd.data import World
+from minisd.metrics import HEADS, commit, labels
+from minisd.train import cache_texts, load_pairs, recipe, train_clip
+from minisd.unet import CrossAttention, ModelConfig
+
+root = Path(__file__).resolve().parents[1]
+CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=0.3, sketch=0.),
+         '+ agreement + neighbours': dict(near=5, agree=0.3, sketch=0.), '+ agreement + neighbours + sketch': dict(near=5, agree=0.3, sketch=4.)}
+
+
+class Reader(nn.Module):
+    "One query an attribute, one layer of attention over the states, one linear layer."
+    def __init__(self, dim):
+        super().__init__()
+        self.q, self.attn = nn.Parameter(torch.randn(1, len(HEADS), dim)), CrossAttention(dim, dim, 4)
+        self.out = nn.ModuleList(nn.Linear(dim, n) for n in HEADS.values())
+
+    def forward(self, ctx, mask):
+        h = self.attn(self.q.expand(len(ctx), -1, -1), ctx, mask)
+        return [out(h[:, i]) for i, out in enumerate(self.out)]
+
+
+def read(clip, tok, n=8000, n_val=1000, updates=400):
+    "Share of attributes that a reader trained on `n` captions reads right on validation captions."
+    torch.manual_seed(0)
+    sets = {s: World(s, n=k) for s, k in (('train', n), ('validation', n_val))}
+    (ctx, mask), (vctx, vmask) = (cache_texts(clip, tok, w.texts(0, 'rich')) for w in sets.values())
+    y, vy = (labels(w.scenes()) for w in sets.values())
+    reader = Reader(clip.cfg.width)
+    opt = torch.optim.AdamW(reader.parameters(), 3e-3)
+    for step in range(updates):
+        j = torch.randint(n, (256,))
+        loss = sum(F.cross_entropy(o, y[j, k], ignore_index=-100) for k, o in enumerate(reader(ctx[j].float(), mask[j])))
+        opt.zero_grad(), loss.backward(), opt.step()
+    with torch.no_grad(): right = torch.stack([o.argmax(1) for o in reader(vctx.float(), vmask)], 1) == vy
+    there, out = vy[:, 3::3] > 0, {a: right[:, k].float().mean().item() for k, a in enumerate(('time', 'terrain', 'weather'))}
+    return out | {a: right[:, 3 + k::3][there].float().mean().item() for k, a in enumerate(('subject', 'colour', 'depth'))}
+
+
+def main():
+    cfg, mc, rows = recipe('clip', 'nano'), ModelConfig.preset('nano').clip, {}
+    pairs, val = load_pairs('world', mc.image_size, cfg.pictures, cfg.variants, cache=Path(sys.argv[1])/'cache' if len(sys.argv) > 1 else None)
+    tok = Tokenizer.train((t for ts in pairs.texts for t in ts), mc.vocab_size, mc.length)
+    for name, c in CASES.items():
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory() as d:
+            clip = train_clip(CLIP(replace(mc, vocab_size=tok.vocab_size, near=c['near'])), tok, pairs, val,
+                              replace(cfg, agree=c['agree'], sketch=c['sketch']), Path(d)/'clip')
+        rows[name] = read(clip, tok)
+        print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
+    write_json(root/'data'/'results'/'states.json', dict(rows=rows, updates=cfg.steps, batch=cfg.batch, machine=machine(), commit=commit(), date=str(date.today())))
+
+
+main()
