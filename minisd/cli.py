@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['app', 'DEMO', 'parse_set', 'train', 'generate', 'check_out', 'demo', 'evaluate', 'main']
 
-# %% ../nbs/support/cli.ipynb #292ab8a2
+# %% ../nbs/support/cli.ipynb #298328e5
 import os, sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-# %% ../nbs/support/cli.ipynb #e44e745d
+# %% ../nbs/support/cli.ipynb #e0fe1105
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
                   help='A text-to-image latent diffusion model from scratch.', context_settings=dict(help_option_names=['-h', '--help']))
 
@@ -29,7 +29,7 @@ def parse_set(
         except ValueError: out[name] = value
     return out
 
-# %% ../nbs/support/cli.ipynb #c0cee7e6
+# %% ../nbs/support/cli.ipynb #0eaaacb0
 @app.command()
 def train(
     stage: Annotated[str, typer.Argument(help='all, vae, clip or unet')] = 'all',
@@ -83,7 +83,7 @@ def check_out(
     except OSError as e: raise OSError(f'--out {str(out)!r}: its folder cannot be made ({e.strerror})') from None
     if not os.access(out.parent, os.W_OK) or out.is_dir(): raise PermissionError(f'--out {str(out)!r} cannot be written: choose another file or folder')
 
-# %% ../nbs/support/cli.ipynb #6915d903
+# %% ../nbs/support/cli.ipynb #fb8e6782
 DEMO = ['a red cabin left of a lake at sunset', 'a yellow hot-air balloon in the middle, in the foreground, above mountains at dawn in clear weather',
         'a blue sailboat on the right, nearby, on the sea at noon under a clear sky', 'a white deer in the center, nearby, at night by a forest in fog',
         'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather', 'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
@@ -127,7 +127,7 @@ def evaluate(
     print(table(evaluate(model, n=n, steps=steps, guidance=guidance, seed=seed, out=out)))
     if out: print(out)
 
-# %% ../nbs/support/cli.ipynb #987dc574
+# %% ../nbs/support/cli.ipynb #4ad04801
 def main(
     args: list[str] | None = None,  # None: those of the process
 ):
@@ -148,5 +148,5 @@ def main(
     if code == 130: print('minisd: stopped', file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
-# %% ../nbs/support/cli.ipynb #6f03570e
+# %% ../nbs/support/cli.ipynb #fa8f844e
 if __name__ == '__main__' and '__file__' in globals(): main()     # python -m minisd.cli, but not in a notebook

@@ -6,7 +6,7 @@
 __all__ = ['Tokenizer', 'CLIPConfig', 'key_mask', 'SelfAttention', 'Block', 'Neighbours', 'TextTower', 'ImageTower', 'CLIP',
            'clip_loss']
 
-# %% ../nbs/01_clip.ipynb #723c5139
+# %% ../nbs/01_clip.ipynb #00e6fb48
 import math, warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .core import Pretrained, write_atomic
 
-# %% ../nbs/01_clip.ipynb #d0793267
+# %% ../nbs/01_clip.ipynb #cd91bf34
 class Tokenizer:
     "Byte-level BPE with a fixed length; wraps `tokenizers.Tokenizer`, saved as one JSON file."
     SPECIAL = '<pad>', '<unk>', '<start>', '<end>'
@@ -68,7 +68,7 @@ class Tokenizer:
         "Text of token ids, without the special tokens."
         return self.tok.decode([int(i) for i in ids]).strip()
 
-# %% ../nbs/01_clip.ipynb #ebd7641d
+# %% ../nbs/01_clip.ipynb #6afce1e3
 @patch
 def save(self: Tokenizer, path: str | Path) -> Path:
     "Write one JSON file."
@@ -84,7 +84,7 @@ def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
     if not tok.padding: raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
     return cls(tok)
 
-# %% ../nbs/01_clip.ipynb #93a54b79
+# %% ../nbs/01_clip.ipynb #dfcfff7f
 @dataclass(frozen=True)
 class CLIPConfig:
     "Sizes of a `CLIP`; the defaults are the base preset."
@@ -103,7 +103,7 @@ class CLIPConfig:
         assert self.width % self.heads == 0, f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads'
         assert self.image_size % self.patch == 0, f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}'
 
-# %% ../nbs/01_clip.ipynb #2ba7e94a
+# %% ../nbs/01_clip.ipynb #6d639fdd
 def key_mask(
     mask: Tensor | None,  # (b, n) bool, True where there is a token; None: all are
 ) -> Tensor | None:  # (b, 1, 1, n) for `scaled_dot_product_attention`
@@ -121,7 +121,7 @@ class SelfAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.proj(rearrange(out, 'b h n d -> b n (h d)'))
 
-# %% ../nbs/01_clip.ipynb #89eb23e6
+# %% ../nbs/01_clip.ipynb #4992d0b3
 class Block(nn.Module):
     "Pre-norm transformer block: attention, then an MLP, each added to its input."
     def __init__(self, dim: int, heads: int, dropout: float = 0.):
@@ -134,7 +134,7 @@ class Block(nn.Module):
         x = x + self.drop(self.attn(self.norm1(x), mask))
         return x + self.drop(self.mlp(self.norm2(x)))
 
-# %% ../nbs/01_clip.ipynb #fa8957ae
+# %% ../nbs/01_clip.ipynb #6c5b9e8b
 class Neighbours(nn.Module):
     "Adds to every token a convolution over the tokens around it; padding counts as nothing."
     def __init__(self, dim: int, kernel: int):
@@ -162,7 +162,7 @@ class TextTower(nn.Module):
             x = block(x, mask)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #fd7aab04
+# %% ../nbs/01_clip.ipynb #8d2711e8
 class ImageTower(nn.Module):
     "Pictures to one state a patch, the class token's first."
     def __init__(self, cfg: CLIPConfig):
@@ -182,7 +182,7 @@ class ImageTower(nn.Module):
         for block in self.blocks: x = block(x)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #ab8d0cb0
+# %% ../nbs/01_clip.ipynb #5fe906d9
 class CLIP(Pretrained, nn.Module):
     "Text and image towers with one shared embedding space (arXiv:2103.00020)."
     config_class = CLIPConfig
@@ -215,7 +215,7 @@ class CLIP(Pretrained, nn.Module):
         "Pooled embeddings of pictures and of texts, each (b, d)."
         return self.encode_image(x), self.encode_text(ids, mask)[1]
 
-# %% ../nbs/01_clip.ipynb #e8bb69b9
+# %% ../nbs/01_clip.ipynb #a9538406
 def clip_loss(
     img: Tensor,  # (b, d) image embeddings of length 1
     txt: Tensor,  # (b, d) text embeddings of length 1

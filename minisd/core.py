@@ -7,7 +7,7 @@ __all__ = ['choice', 'number', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'aut
            'write_atomic', 'write_json', 'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state',
            'Pretrained', 'machine', 'count_params']
 
-# %% ../nbs/support/core.ipynb #4e00bad2
+# %% ../nbs/support/core.ipynb #9efe8d5d
 import json, os
 from contextlib import nullcontext
 from dataclasses import asdict, fields, is_dataclass
@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-# %% ../nbs/support/core.ipynb #3060e336
+# %% ../nbs/support/core.ipynb #063233cc
 def choice(
     name: str,  # what the value is called, for the message
     value,  # what the user gave
@@ -48,7 +48,7 @@ def number(
         raise ValueError(f'{name} is {value!r}: it must be a {kind}{bound}')
     return value
 
-# %% ../nbs/support/core.ipynb #8fb4b143
+# %% ../nbs/support/core.ipynb #8416fe25
 def pick_device() -> torch.device:  # cuda, else mps, else cpu
     "The fastest device there is."
     if torch.cuda.is_available(): return torch.device('cuda')
@@ -88,7 +88,7 @@ def attention_kernel(
     "On a CPU, attention as plain matrix products: the fused kernel saves memory, but its backward pass is slow there."
     return sdpa_kernel(SDPBackend.MATH) if torch.device(device).type == 'cpu' else nullcontext()
 
-# %% ../nbs/support/core.ipynb #8789225f
+# %% ../nbs/support/core.ipynb #503cb989
 def generator(
     seed: int,  # the run's seed
     *names,  # what the numbers are for: strings, step, rank
@@ -97,7 +97,7 @@ def generator(
     digest = sha256(repr((seed, *names)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], 'little') >> 1)
 
-# %% ../nbs/support/core.ipynb #34b127c9
+# %% ../nbs/support/core.ipynb #df407d4c
 def write_atomic(
     path: str | Path,  # where the file shall be
     write,  # called with a temporary path in the same folder
@@ -120,7 +120,7 @@ def write_json(
     "Write `obj` as indented JSON, atomically."
     return write_atomic(path, lambda p: p.write_text(json.dumps(obj, indent=1) + '\n', encoding='utf-8'))
 
-# %% ../nbs/support/core.ipynb #8a3930e6
+# %% ../nbs/support/core.ipynb #fe515431
 def to_dict(cfg) -> dict:
     "A dataclass as a dictionary that JSON can hold."
     return json.loads(json.dumps(asdict(cfg)))
@@ -148,7 +148,7 @@ def from_dict(
         raise ValueError(f'{cls.__name__} has no field {bad[0]!r}: choose one of {", ".join(names)}')
     return cls(**{k: _fit(f'{cls.__name__}.{k}', v, types[k]) for k, v in d.items()})
 
-# %% ../nbs/support/core.ipynb #d7cec0f2
+# %% ../nbs/support/core.ipynb #c0ef2aae
 def read_json(
     path: str | Path,  # a JSON file
 ) -> dict:
@@ -183,7 +183,7 @@ def load_state(
     model.load_state_dict(state)
     return model
 
-# %% ../nbs/support/core.ipynb #512cf7b2
+# %% ../nbs/support/core.ipynb #e6890acf
 class Pretrained:
     "Mixin: a module with `self.cfg`, a dataclass of type `cls.config_class`, that saves to and loads from a folder."
     config_class: type = None
@@ -213,7 +213,7 @@ class Pretrained:
         file = folder/'model.safetensors'
         return load_state(cls(cfg), {k: v.float() if v.is_floating_point() else v for k, v in read_weights(file).items()}, str(file)).eval()
 
-# %% ../nbs/support/core.ipynb #27c19841
+# %% ../nbs/support/core.ipynb #2379f4b8
 def machine() -> dict:
     "Processor, cores, GPU, Python and torch, for result files."
     import platform
@@ -223,7 +223,7 @@ def machine() -> dict:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(cpu=name, cores=cores, gpu=gpu, python=platform.python_version(), torch=torch.__version__.split('+')[0])
 
-# %% ../nbs/support/core.ipynb #26b2593e
+# %% ../nbs/support/core.ipynb #24a27fb2
 def count_params(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

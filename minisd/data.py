@@ -12,7 +12,7 @@ __all__ = ['TIMES', 'TERRAINS', 'WEATHERS', 'KINDS', 'COLORS', 'SIDES', 'DEPTHS'
            'stand', 'paint_patch', 'rim_of', 'paint_subject', 'paint_fog', 'paint_fall', 'check_size', 'draw', 'render',
            'render_all', 'save_npy', 'collate_fn', 'World', 'read_picture', 'read_metadata', 'ImageFolder']
 
-# %% ../nbs/support/data.ipynb #37ce2bdd
+# %% ../nbs/support/data.ipynb #fd972a27
 import json, os, random, time, warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
-# %% ../nbs/support/data.ipynb #b642a5f3
+# %% ../nbs/support/data.ipynb #7981367d
 TIMES = ('noon', 'sunset', 'dawn', 'night', 'overcast')
 TERRAINS = ('mountains', 'hills', 'dunes', 'sea', 'lake', 'forest', 'plain')
 WEATHERS = ('clear', 'fog', 'snow', 'rain')
@@ -42,7 +42,7 @@ def check(name: str, # What the value is called in the message
     "Raise a `ValueError` that names the value and the choices."
     if value not in choices: raise ValueError(f'{name} {value!r} is not one of {", ".join(map(str, choices))}')
 
-# %% ../nbs/support/data.ipynb #8cf1a278
+# %% ../nbs/support/data.ipynb #42a47929
 @dataclass(frozen=True)
 class Subject:
     "One thing in a picture."
@@ -55,7 +55,7 @@ class Subject:
         for name, choices in ('kind', KINDS), ('color', COLORS), ('side', SIDES), ('depth', DEPTHS):
             check(name, getattr(self, name), choices)
 
-# %% ../nbs/support/data.ipynb #570bbc5c
+# %% ../nbs/support/data.ipynb #b4e3805f
 @dataclass(frozen=True)
 class Scene:
     "Everything that a picture shows."
@@ -80,7 +80,7 @@ class Scene:
         check('style', style, STYLES)
         return CAPTIONS[style](self, random.Random(f'{style} {seed} {self}'))
 
-# %% ../nbs/support/data.ipynb #f39147c3
+# %% ../nbs/support/data.ipynb #f2ff9119
 def pick(rng: random.Random, # Source of chance
          xs: tuple | list, # What to choose from
         ): # One element
@@ -97,7 +97,7 @@ def shuffled(rng: random.Random, # Source of chance
         xs[i], xs[j] = xs[j], xs[i]
     return xs
 
-# %% ../nbs/support/data.ipynb #1f33d14c
+# %% ../nbs/support/data.ipynb #e4c4628a
 def scene_of(index: int, # Number of the picture
             ) -> Scene: # What it shows
     "The random scene of picture number `index`, without drawing it."
@@ -107,7 +107,7 @@ def scene_of(index: int, # Number of the picture
                      for kind, side in zip(shuffled(rng, KINDS)[:n], shuffled(rng, SIDES)[:n]))
     return Scene(pick(rng, TIMES), pick(rng, TERRAINS), pick(rng, WEATHERS), subjects)
 
-# %% ../nbs/support/data.ipynb #ec991f1e
+# %% ../nbs/support/data.ipynb #13384ba2
 TIME_WORDS = dict(noon=('at noon', 'at midday', 'in broad daylight'),
                   sunset=('at sunset', 'as the sun sets', 'in the evening sun'),
                   dawn=('at dawn', 'at daybreak', 'in the early morning'),
@@ -134,7 +134,7 @@ SIDE_WORDS = dict(left=('on the left', 'to the left', 'at the left', 'left of {t
                   right=('on the right', 'to the right', 'at the right', 'right of {the}'))
 DEPTH_WORDS = dict(near=('close by', 'in the foreground', 'nearby'), far=('far away', 'in the distance', 'far off'))
 
-# %% ../nbs/support/data.ipynb #38f032e4
+# %% ../nbs/support/data.ipynb #9ce708b3
 def article(words: str, # A noun, with its adjectives
            ) -> str: # The same behind 'a' or 'an'
     "`words` with the article they need."
@@ -161,7 +161,7 @@ def subject_words(s: Subject, # Whom to name
              f'{article(dict(near="nearby", far="distant")[s.depth])} {noun} {side}', f'{side} {article(noun)} {depth}', f'{depth} {side} {article(noun)}')
     return pick(rng, forms if front else forms[:4])
 
-# %% ../nbs/support/data.ipynb #1897c2df
+# %% ../nbs/support/data.ipynb #20462bac
 def rich_caption(scene: Scene, # What to tell
                  rng: random.Random, # Chooses the template and the synonyms
                 ) -> str: # 12 to about 40 words
@@ -176,7 +176,7 @@ def rich_caption(scene: Scene, # What to tell
     text = form.format(subs=subs, place=place, land=land, t=t, w=w)
     return text[0].upper() + text[1:] + '.' if rng.random() < .5 else text
 
-# %% ../nbs/support/data.ipynb #344c7c70
+# %% ../nbs/support/data.ipynb #fb00f3aa
 def short_caption(scene: Scene, # What to tell
                   rng: random.Random, # Chooses the template and the synonyms
                  ) -> str: # A few words
@@ -200,7 +200,7 @@ def generic_caption(scene: Scene, # Looked at by nobody
 
 CAPTIONS = dict(rich=rich_caption, short=short_caption, generic=generic_caption)
 
-# %% ../nbs/support/data.ipynb #646361f9
+# %% ../nbs/support/data.ipynb #4a653ca8
 def mix(a, # A colour: three numbers from 0 to 255
         b, # Another
         t: float, # 0 gives `a`, 1 gives `b`
@@ -214,7 +214,7 @@ def shade(c, # A colour
     "A darker tone of `c`; black turns lighter, so that black things have sides too."
     return mix(c, (150, 155, 175), .3) if sum(c) < 180 else tuple(x * t for x in c)
 
-# %% ../nbs/support/data.ipynb #d92a03ee
+# %% ../nbs/support/data.ipynb #00f69999
 class Pen:
     "Flat shapes in unit coordinates, on a picture of any size."
     def __init__(self,
@@ -249,7 +249,7 @@ class Pen:
         k = w / 2 / ((dx * dx + dy * dy) ** .5 or 1)
         self.poly([(x0 - dy * k, y0 + dx * k), (x1 - dy * k, y1 + dx * k), (x1 + dy * k, y1 - dx * k), (x0 + dy * k, y0 - dx * k)], c, a)
 
-# %% ../nbs/support/data.ipynb #b3361d42
+# %% ../nbs/support/data.ipynb #d8847e10
 def ramp(w: int, # Width in pixels
          h: int, # Height in pixels
          stops, # Pairs (y, value): y from 0 to 1, value a colour or an opacity from 0 to 1
@@ -277,7 +277,7 @@ def glow(im: Image.Image, # Drawn on in place
     m = _glow(2.).resize((d, d), Image.BILINEAR).point([round(v * a) for v in range(256)])
     im.paste(tuple(round(v) for v in c), (round((x - r) * im.width), round((y - r) * im.width)), m)
 
-# %% ../nbs/support/data.ipynb #dc7e5e68
+# %% ../nbs/support/data.ipynb #dbb0f741
 SKY = dict(noon=((52, 132, 226), (120, 186, 242), (206, 232, 250)), sunset=((120, 44, 92), (232, 88, 56), (255, 190, 84)),
            dawn=((146, 140, 212), (214, 172, 216), (255, 216, 216)), night=((8, 12, 40), (20, 30, 74), (50, 68, 122)),
            overcast=((124, 130, 138), (158, 164, 170), (196, 200, 203)))
@@ -300,7 +300,7 @@ def sky_colors(scene: Scene, # Its time and weather count
     if scene.weather == 'snow': sky = [mix(c, [.8 * sum(c) / 3 + 12] * 3, .3) for c in sky]
     return list(sky)
 
-# %% ../nbs/support/data.ipynb #48ced511
+# %% ../nbs/support/data.ipynb #09468c3e
 class Stage:
     "A canvas together with the light of a scene."
     def __init__(self,
@@ -340,7 +340,7 @@ class Stage:
         "A veil of colour `c` with an opacity that changes with the height."
         self.im.paste(tuple(round(v) for v in c), (0, 0), ramp(self.w, self.w, stops))
 
-# %% ../nbs/support/data.ipynb #1397bd3c
+# %% ../nbs/support/data.ipynb #32d572d0
 def sun_x(st: Stage, # The picture
          ) -> float: # 0 is its left edge
     "Where the sun or the moon stands."
@@ -366,7 +366,7 @@ def paint_sun(st: Stage, # Drawn on in place
         p.oval(x, .15 + j, .068, .068, (240, 240, 222))
         p.oval(x + .02, .14 + j, .014, .014, (216, 218, 206)), p.oval(x - .022, .165 + j, .018, .018, (216, 218, 206))
 
-# %% ../nbs/support/data.ipynb #fb2e58b8
+# %% ../nbs/support/data.ipynb #5e8abb8c
 def _cloud(p: Pen, x: float, y: float, r: float, c, rng: random.Random):
     "Three discs on a flat one."
     p.oval(x - r, y - .25 * r, .75 * r, .6 * r, c), p.oval(x + r, y - .2 * r, .7 * r, .55 * r, c)
@@ -392,7 +392,7 @@ def paint_clouds(st: Stage, # Drawn on in place
     if st.scene.weather == 'rain':
         for j in range(7): p.oval((j + .7 * rng.random()) / 6, .0, .13, .07 + .045 * rng.random(), mix(st.sky[0], (48, 52, 64), .6))
 
-# %% ../nbs/support/data.ipynb #3c13f22a
+# %% ../nbs/support/data.ipynb #4156455e
 def bumps(rng: random.Random, # Source of chance
           n: int, # How many knots
           y: float, # The lowest that the line gets, from the top of the picture
@@ -410,7 +410,7 @@ def closed(line: list, # A skyline
     "Everything below a skyline."
     return line + [(line[-1][0], 1.01), (line[0][0], 1.01)]
 
-# %% ../nbs/support/data.ipynb #43290e03
+# %% ../nbs/support/data.ipynb #c5575601
 def _peak(st: Stage, x, top, half, base, rock, snow, rng):
     "One mountain: a lit side, a shaded side, and a white cap with a ragged edge."
     p, k, h = st.pen, .1 * (rng.random() - .5), base - top
@@ -433,7 +433,7 @@ def _mountains(st: Stage):
     st.fade(closed(bumps(rng, 4, h + .07, .03)), st.land((100, 150, 92), .1), green, h)
     st.fade(closed(bumps(rng, 2, h + .36, .14)), mix(green, (255, 255, 200), .10), mix(green, (0, 30, 40), .16), h + .2)
 
-# %% ../nbs/support/data.ipynb #0e2aa359
+# %% ../nbs/support/data.ipynb #e185b797
 def _hills(st: Stage):
     "Three rows of round hills, the nearer the greener."
     rng, h = st.rng('terrain'), st.horizon
@@ -461,7 +461,7 @@ def _dunes(st: Stage):
             st.fade(left + right, mix(lit, (255, 252, 235), .25), mix(lit, dark, .16), top, b + .06)
             st.fade(right + crest[::-1], dark, mix(dark, mix(lit, dark, .16), .85), top, b + .05)
 
-# %% ../nbs/support/data.ipynb #ea7c3624
+# %% ../nbs/support/data.ipynb #d19f0ba6
 def _sea(st: Stage):
     "Open water: rows of wave crests that grow towards us, and the path of light under a low sun."
     rng, h, p = st.rng('terrain'), st.horizon, st.pen
@@ -494,7 +494,7 @@ def _lake(st: Stage):
         st.pen.oval(x, yy, r, .0045 + .0005 * i, line, .5)
     st.fade(closed(bumps(rng, 2, .965, .03)), st.land((104, 150, 84)), st.land((70, 120, 64)), .92)
 
-# %% ../nbs/support/data.ipynb #d9a21672
+# %% ../nbs/support/data.ipynb #faa33da2
 def _fir(p: Pen, x, base, h, c, white):
     "Three tiers; with snow, the upper two are white on top."
     for i, (y, r, t) in enumerate(((0, .27, .5), (.26, .22, .44), (.5, .165, .5))):
@@ -526,7 +526,7 @@ def _plain(st: Stage):
     st.haze([(h - .001, 0.), (h, .5), (h + .18, 0.)], [min(255, v) for v in st.sky[2]])
     p.box(-.01, h - .014, 1.01, h + .006, st.land((80, 116, 88), .3, .4))
 
-# %% ../nbs/support/data.ipynb #891d9b65
+# %% ../nbs/support/data.ipynb #8fadac42
 PAINTERS = dict(mountains=_mountains, hills=_hills, dunes=_dunes, sea=_sea, lake=_lake, forest=_forest, plain=_plain)
 
 def paint_land(st: Stage, # Drawn on in place
@@ -534,7 +534,7 @@ def paint_land(st: Stage, # Drawn on in place
     "The terrain of the scene."
     PAINTERS[st.scene.terrain](st)
 
-# %% ../nbs/support/data.ipynb #fcdc4255
+# %% ../nbs/support/data.ipynb #6ade70d4
 BROWN, DARK, WARM, SKIN, WHITE = (112, 74, 48), (52, 44, 52), (255, 226, 130), (240, 194, 156), (255, 255, 255)
 
 def _cabin(p: Pen, c: tuple):
@@ -559,7 +559,7 @@ def _tree(p: Pen, c: tuple):
     p.oval(0, .68, .29, .3, c), p.oval(-.1, .54, .16, .15, c)
     p.oval(-.09, .77, .13, .12, mix(c, WHITE, .25))
 
-# %% ../nbs/support/data.ipynb #f8619e7c
+# %% ../nbs/support/data.ipynb #8d456ef4
 def _tower(p: Pen, c: tuple):
     "Tall and thin, with battlements."
     p.poly([(-.15, 0), (.15, 0), (.12, .8), (-.12, .8)], c)
@@ -585,7 +585,7 @@ def _bird(p: Pen, c: tuple):
     p.oval(0, .46, .14, .24, c), p.oval(.03, .72, .115, .12, mix(c, WHITE, .15))
     p.poly([(.12, .77), (.26, .7), (.12, .66)], (238, 160, 40)), p.oval(.075, .745, .03, .03, DARK)
 
-# %% ../nbs/support/data.ipynb #8dc6e346
+# %% ../nbs/support/data.ipynb #c841c34f
 def _deer(p: Pen, c: tuple):
     "Four legs, a raised head, antlers."
     for x in (-.25, .05): p.box(x, 0, x + .06, .42, shade(c, .68))
@@ -607,7 +607,7 @@ def _person(p: Pen, c: tuple):
 
 SHAPES = dict(cabin=_cabin, boat=_boat, tree=_tree, tower=_tower, balloon=_balloon, bird=_bird, deer=_deer, person=_person)
 
-# %% ../nbs/support/data.ipynb #d1feba67
+# %% ../nbs/support/data.ipynb #e7501791
 HEIGHT = dict(cabin=.335, boat=.37, tree=.41, tower=.44, balloon=.39, bird=.21, deer=.355, person=.39)
 FLYING = ('balloon', 'bird')
 
@@ -639,7 +639,7 @@ def paint_patch(st: Stage, # Drawn on in place
             p.oval(x, y + .05 * w, w * 1.03, w * .25, st.land((206, 182, 124), far)), p.oval(x, y, w * .9, w * .16, st.land((122, 160, 84), far))
         p.oval(x, y, w * .85, w * .12, (10, 14, 30), .28)
 
-# %% ../nbs/support/data.ipynb #408d2d96
+# %% ../nbs/support/data.ipynb #7d608644
 def rim_of(mask: Image.Image, # The silhouette, an 'L' picture
            w: int, # Width of the whole canvas in pixels
            strength: float, # Opacity
@@ -667,7 +667,7 @@ def paint_subject(st: Stage, # Drawn on in place
     if veil: body = Image.blend(body, Image.new('RGB', body.size, tuple(min(255, round(v)) for v in air)), veil)
     st.im.paste(body, (left, top), mask)
 
-# %% ../nbs/support/data.ipynb #385ec2fb
+# %% ../nbs/support/data.ipynb #ec921f09
 def paint_fog(st: Stage, # Drawn on in place
              ):
     "A veil over the land and three banks in it."
@@ -691,7 +691,7 @@ def paint_fall(st: Stage, # Drawn on in place
             x, y, l = (i % 6 + rng.random()) / 6, (i // 6 + rng.random()) / 5, .07 + .05 * rng.random()
             p.bar(x, y, x - .35 * l, y + l, .0085, (150, 170, 215) if night else (232, 240, 250), .62)
 
-# %% ../nbs/support/data.ipynb #185d7199
+# %% ../nbs/support/data.ipynb #732a9e28
 def check_size(size: int, # Side of a picture in pixels
               ):
     "Raise a `ValueError` unless a picture can be drawn at this size."
@@ -717,7 +717,7 @@ def render(index: int, # Number of the picture
     scene = scene_of(index)
     return draw(scene, size, index), scene
 
-# %% ../nbs/support/data.ipynb #3c65b3e4
+# %% ../nbs/support/data.ipynb #8bce3468
 WORLD_VERSION = 2
 FIRST = dict(train=0, validation=10_000_000)
 
@@ -747,7 +747,7 @@ def render_all(indices, # Numbers of the pictures
                 bar.update(len(block))
     return out
 
-# %% ../nbs/support/data.ipynb #5477f40c
+# %% ../nbs/support/data.ipynb #337bd4ec
 def save_npy(file: Path, # Where to
              x: np.ndarray, # What
             ):
@@ -762,7 +762,7 @@ def collate_fn(items: list[dict], # Items of a dataset
     "Batch items and leave texts and scenes as lists."
     return {k: [d[k] for d in items] if k in ('text', 'scene') else default_collate([d[k] for d in items]) for k in items[0]}
 
-# %% ../nbs/support/data.ipynb #7b597555
+# %% ../nbs/support/data.ipynb #37c1e99c
 class World(Dataset):
     "The picture world as a dataset; set `seed` to hear the captions in other words."
     def __init__(self,
@@ -804,7 +804,7 @@ class World(Dataset):
             self._images = torch.from_numpy(np.load(self.file, mmap_mode='c') if self.file else x)
         return self._images
 
-# %% ../nbs/support/data.ipynb #1b4db0fd
+# %% ../nbs/support/data.ipynb #6ab12e1d
 def read_picture(file: Path, # Any format that Pillow reads
                  size: int, # Side of the square wanted
                 ) -> torch.Tensor: # uint8 (3, size, size)
@@ -831,7 +831,7 @@ def read_metadata(folder: Path, # Holds `metadata.jsonl`
         else: good.append((name, texts))
     return good, skipped
 
-# %% ../nbs/support/data.ipynb #f603736e
+# %% ../nbs/support/data.ipynb #540f3786
 class ImageFolder(Dataset):
     "Pictures and captions from a folder in the Hugging Face imagefolder form."
     def __init__(self,

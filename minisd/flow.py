@@ -6,7 +6,7 @@
 __all__ = ['SOLVERS', 'expand', 'path', 'target_velocity', 'mixture_velocity', 'shift_time', 'sample_time', 'flow_loss',
            'time_grid', 'euler', 'heun', 'guided', 'drop_condition', 'sample']
 
-# %% ../nbs/03_flow.ipynb #5b1051a5
+# %% ../nbs/03_flow.ipynb #6c09d0b9
 from collections.abc import Callable
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .core import choice, number
 
-# %% ../nbs/03_flow.ipynb #7a7dd053
+# %% ../nbs/03_flow.ipynb #2b8cc234
 def expand(
     t: Tensor | float,  # (b,) or a number
     x: Tensor,  # (b, ...)
@@ -40,7 +40,7 @@ def target_velocity(
     "The velocity of `path`, the same at every time."
     return x1 - x0
 
-# %% ../nbs/03_flow.ipynb #7a818d9d
+# %% ../nbs/03_flow.ipynb #c73657fc
 def mixture_velocity(
     x: Tensor,  # (b, d)
     t: Tensor | float,  # (b,) or a number, in [0, 1]
@@ -55,7 +55,7 @@ def mixture_velocity(
     v = rearrange(centres, 'k d -> 1 d k') + (t*width**2 - (1 - t))/var*off
     return (logp.softmax(-1)*v).sum(-1)
 
-# %% ../nbs/03_flow.ipynb #b085abda
+# %% ../nbs/03_flow.ipynb #772abea9
 def shift_time(
     t: Tensor,  # in [0, 1]
     shift: float = 1.0,  # above 1: more time near noise; 1: none
@@ -74,7 +74,7 @@ def sample_time(
     t = torch.rand(n, generator=generator) if kind == 'uniform' else torch.randn(n, generator=generator).sigmoid()
     return shift_time(t, shift)
 
-# %% ../nbs/03_flow.ipynb #41203497
+# %% ../nbs/03_flow.ipynb #cc929c40
 def flow_loss(
     model: Callable,  # model(xt, t, *cond) -> velocity (b, ...)
     x1: Tensor,  # (b, ...) data
@@ -86,7 +86,7 @@ def flow_loss(
     v = model(path(x0, x1, t), t, *cond)
     return (v.float() - target_velocity(x0, x1).float()).square().flatten(1).mean(1)
 
-# %% ../nbs/03_flow.ipynb #60e79857
+# %% ../nbs/03_flow.ipynb #cfab657a
 def time_grid(
     steps: int,  # N, at least 1
     shift: float = 1.0,  # above 1: more, smaller steps near noise
@@ -95,7 +95,7 @@ def time_grid(
     number('steps', steps, 1, 1000, whole=True)
     return shift_time(torch.arange(steps + 1, dtype=torch.float64)/steps, shift).float()
 
-# %% ../nbs/03_flow.ipynb #2216c98d
+# %% ../nbs/03_flow.ipynb #8619568d
 def euler(
     velocity: Callable,  # velocity(x, t) with t a float
     x: Tensor,  # state at ts[0]
@@ -125,7 +125,7 @@ def heun(
 
 SOLVERS = dict(euler=euler, heun=heun)
 
-# %% ../nbs/03_flow.ipynb #1d5e1d68
+# %% ../nbs/03_flow.ipynb #8c5ddb68
 def guided(
     model: Callable,  # model(x, t, ctx, mask) -> velocity
     ctx: Tensor,  # (b, n, d) caption states
@@ -158,7 +158,7 @@ def drop_condition(
     drop = (torch.rand(len(ctx), generator=generator) < p).to(ctx.device)
     return torch.where(drop[:, None, None], null_ctx, ctx), torch.where(drop[:, None], null_mask, mask)
 
-# %% ../nbs/03_flow.ipynb #4b7a6cf3
+# %% ../nbs/03_flow.ipynb #f86c3013
 def sample(
     model: Callable,  # model(x, t, ctx, mask) -> velocity
     noise: Tensor,  # (b, c, h, w) state at t = 0

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WEIGHTS', 'shipped', 'find_model', 'make_noise', 'Output', 'check_prompts', 'check_parts', 'Pipeline', 'widget']
 
-# %% ../nbs/05_inference.ipynb #e19838ac
+# %% ../nbs/05_inference.ipynb #0f27889c
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from .unet import ModelConfig, UNet
 from .vae import VAE
 from .viz import to_pil
 
-# %% ../nbs/05_inference.ipynb #80b1da57
+# %% ../nbs/05_inference.ipynb #57b26819
 WEIGHTS = Path(core.__file__).parent/'weights'
 
 def shipped() -> list[str]:
@@ -37,7 +37,7 @@ def find_model(
         if (folder/'model_index.json').is_file(): return folder
     raise FileNotFoundError(f'model {str(name)!r} is neither a shipped one ({", ".join(shipped()) or "none"}) nor a folder with a model_index.json')
 
-# %% ../nbs/05_inference.ipynb #dc48f156
+# %% ../nbs/05_inference.ipynb #5869db24
 def make_noise(
     n: int,  # how many pictures
     shape: tuple[int, int, int],  # of one latent, (c, h, w)
@@ -52,7 +52,7 @@ def make_noise(
     if any(g.device.type != 'cpu' for g in generator): raise ValueError("a generator is on a GPU: use torch.Generator('cpu'), so that a seed means the same picture everywhere")
     return torch.stack([torch.randn(shape, generator=g) for g in generator])
 
-# %% ../nbs/05_inference.ipynb #321b93dc
+# %% ../nbs/05_inference.ipynb #0313da62
 @dataclass
 class Output:
     "What a pipeline returns."
@@ -119,7 +119,7 @@ class Pipeline:
         write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
         return folder
 
-# %% ../nbs/05_inference.ipynb #4c5439f8
+# %% ../nbs/05_inference.ipynb #2422aac6
 @patch
 @torch.inference_mode()
 def encode_prompt(
@@ -141,7 +141,7 @@ def decode(
     "Pictures from latents, in float32."
     return ((self.vae.decode(z.to(self.device).float()).clamp(-1, 1) + 1)/2).cpu()
 
-# %% ../nbs/05_inference.ipynb #7d050544
+# %% ../nbs/05_inference.ipynb #62cb9814
 @patch
 @torch.inference_mode()
 def __call__(
@@ -174,7 +174,7 @@ def __call__(
     images = self.decode(z)
     return Output(images if output_type == 'pt' else [to_pil(i) for i in images])
 
-# %% ../nbs/05_inference.ipynb #37cfb6f9
+# %% ../nbs/05_inference.ipynb #37e345f5
 def widget(
     pipe: Pipeline,
     prompt: str = 'a red cabin left of a lake at sunset',  # text to begin with

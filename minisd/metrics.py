@@ -6,7 +6,7 @@
 __all__ = ['HEADS', 'ATTRIBUTES', 'labels', 'ProbeConfig', 'Probe', 'spoil', 'probe_loss', 'train_probe', 'to_batch', 'score',
            'load_probe', 'psnr', 'reconstruct', 'reconstruction', 'commit', 'evaluate', 'table']
 
-# %% ../nbs/support/metrics.ipynb #495538bc
+# %% ../nbs/support/metrics.ipynb #d170d547
 import subprocess, time
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +22,7 @@ from .core import Pretrained, generator, machine, number, write_json
 from .vae import to_unit
 from .data import COLORS, DEPTHS, KINDS, SIDES, STYLES, TERRAINS, TIMES, WEATHERS, Scene, World
 
-# %% ../nbs/support/metrics.ipynb #b3cfbfdd
+# %% ../nbs/support/metrics.ipynb #9147a1d9
 HEADS = dict(time=len(TIMES), terrain=len(TERRAINS), weather=len(WEATHERS),
              **{f'{a}_{s}': n for s in SIDES for a, n in (('kind', len(KINDS) + 1), ('color', len(COLORS)), ('depth', len(DEPTHS)))})
 
@@ -40,7 +40,7 @@ def labels(
         rows.append(row)
     return torch.tensor(rows)
 
-# %% ../nbs/support/metrics.ipynb #557459cd
+# %% ../nbs/support/metrics.ipynb #e5218e2b
 @dataclass(frozen=True)
 class ProbeConfig:
     "Sizes of a `Probe`."
@@ -70,7 +70,7 @@ class Probe(Pretrained, nn.Module):
             out += [head(p) for head in self.place_heads]
         return out
 
-# %% ../nbs/support/metrics.ipynb #51781559
+# %% ../nbs/support/metrics.ipynb #474984ec
 def spoil(
     x: Tensor,  # (b, 3, 64, 64) in [−1, 1]
     gen: torch.Generator,
@@ -115,7 +115,7 @@ def train_probe(
     write_json(Path(out)/'card.json', card)
     return probe, losses
 
-# %% ../nbs/support/metrics.ipynb #f7ae2ee6
+# %% ../nbs/support/metrics.ipynb #e4773761
 ATTRIBUTES = 'time', 'terrain', 'weather', 'subject', 'colour', 'depth', 'side'
 
 def to_batch(images) -> Tensor:
@@ -143,12 +143,12 @@ def score(
     out['side'] = ((read[:, 3::3] > 0) == there).all(1).float().mean().item()
     return out | dict(scene=sum(out[a] for a in ATTRIBUTES[:3])/3, mean=sum(out[a] for a in ATTRIBUTES)/7)
 
-# %% ../nbs/support/metrics.ipynb #ee5a0ab4
+# %% ../nbs/support/metrics.ipynb #7ab906b0
 def load_probe() -> Probe:
     "The shipped probe."
     return Probe.from_pretrained(Path(core.__file__).parent/'weights'/'probe')
 
-# %% ../nbs/support/metrics.ipynb #7e4435b2
+# %% ../nbs/support/metrics.ipynb #98f6fa71
 def psnr(
     a: Tensor,  # (n, 3, h, w) in [0, 1]
     b: Tensor,  # (n, 3, h, w) in [0, 1]
@@ -177,7 +177,7 @@ def reconstruction(
     pairs = [(a, b/255) for a, b in zip(xhat.split(64), images.split(64))]
     return dict(psnr=torch.cat([psnr(a, b) for a, b in pairs]).mean().item(), ssim=torch.cat([ssim(a, b, 11).mean((1, 2, 3)) for a, b in pairs]).mean().item())
 
-# %% ../nbs/support/metrics.ipynb #0da3c9d8
+# %% ../nbs/support/metrics.ipynb #e8cfb83f
 def commit() -> str | None:
     "The checked-out commit of the repository that this package lies in, if it lies in one."
     here = Path(core.__file__).parent
@@ -216,7 +216,7 @@ def evaluate(
     if out: write_json(out, result)
     return result
 
-# %% ../nbs/support/metrics.ipynb #500e3bec
+# %% ../nbs/support/metrics.ipynb #8b23fc76
 def table(
     result: dict,  # as `evaluate` returns it
 ) -> str:  # Markdown

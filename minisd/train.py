@@ -8,7 +8,7 @@ __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at',
            'load_pairs', 'train_vae', 'Sketch', 'CLIPTrainer', 'train_clip', 'progress', 'cache_latents', 'cache_texts',
            'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #3e5798af
+# %% ../nbs/04_train.ipynb #6b33bc57
 import json, math, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
 from .viz import grid
 
-# %% ../nbs/04_train.ipynb #32d553a6
+# %% ../nbs/04_train.ipynb #b95fd82c
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -52,7 +51,7 @@ class TrainConfig:
     free_bits: float = 0.5  # nats per latent value and channel (vae)
     ssim: float = 0.1  # weight of the structural loss (vae)
     agree: float = 0.0  # weight of the agreement of two captions of a picture (clip)
-    sketch: float = 0.0  # weight of the coarse picture read from a caption (clip)
+    sketch: float = 0.0  # weight of the latents foretold from a caption (clip)
     pictures: int = 20_000  # training pictures, where the world is drawn for the run
     variants: int = 3  # captions a picture
     checkpointing: bool = False  # recompute activations on the way back: less memory, more time (unet)
@@ -67,7 +66,7 @@ class TrainConfig:
         number('warmup', self.warmup, 0, whole=True), number('shift', self.shift, 1e-3, 1e3), choice('time', self.time, ('uniform', 'logit_normal'))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
-# %% ../nbs/04_train.ipynb #12d2efe3
+# %% ../nbs/04_train.ipynb #42d7ed63
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -77,7 +76,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #ed337d39
+# %% ../nbs/04_train.ipynb #f87850a3
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -91,7 +90,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #24dfee76
+# %% ../nbs/04_train.ipynb #bd43f86b
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -119,7 +118,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #95127603
+# %% ../nbs/04_train.ipynb #dffe7609
 def make_optimizer(
     model: nn.Module,
     cfg: TrainConfig,
@@ -137,7 +136,7 @@ def make_optimizer(
     fused = pick_dtype(params[0].device)[0] != torch.float16        # a fused step hides from the loop that the scaler skipped it
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=fused)
 
-# %% ../nbs/04_train.ipynb #763a7aaf
+# %% ../nbs/04_train.ipynb #ab3246db
 def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
     "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
     tensors, plain = {}, {}
@@ -157,7 +156,7 @@ def join_tree(flat: dict) -> dict:
         node[last] = v
     return tree
 
-# %% ../nbs/04_train.ipynb #208a14ec
+# %% ../nbs/04_train.ipynb #6e7391ae
 def save_checkpoint(
     folder: Path,  # older files in it are removed once the new ones are complete
     model: nn.Module,
@@ -204,7 +203,7 @@ def load_checkpoint(
     if scaler and info.get('scaler'): scaler.load_state_dict(info['scaler'])
     return step
 
-# %% ../nbs/04_train.ipynb #0e87b944
+# %% ../nbs/04_train.ipynb #3ead4bc2
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -220,7 +219,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #cceec363
+# %% ../nbs/04_train.ipynb #98f8c7b2
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -276,7 +275,7 @@ def fit(
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #996992a3
+# %% ../nbs/04_train.ipynb #d6f3bfbb
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -306,7 +305,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #84cac897
+# %% ../nbs/04_train.ipynb #2a86e304
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -329,36 +328,36 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #f91f5351
+# %% ../nbs/04_train.ipynb #2f432edf
 class Sketch(nn.Module):
-    "Paints a coarse picture from a caption's states by cross-attention: a teacher for the text tower."
-    def __init__(self, dim: int, heads: int, side: int = 16, depth: int = 2):
+    "Foretells latents from a caption's states by cross-attention: a teacher for the text tower."
+    def __init__(self, dim: int, heads: int, channels: int = 4, side: int = 16, depth: int = 2):
         super().__init__()
-        self.side, n = side, side//2
-        self.place = nn.Parameter(position_embedding(n, n, dim, torch.zeros(1)))
+        n = side//2                                              # a query for every 2 × 2 latents
+        self.n, self.place = n, nn.Parameter(position_embedding(n, n, dim, torch.zeros(1)))
         self.norms, self.attns = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth)), nn.ModuleList(CrossAttention(dim, dim, heads) for _ in range(depth))
         self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2*dim), nn.GELU(), nn.Linear(2*dim, dim)) for _ in range(depth))
-        self.out = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 12))
+        self.out = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4*channels))
 
-    def forward(self, ctx: Tensor, mask: Tensor) -> Tensor:  # ctx (b, m, dim), mask (b, m) -> (b, 3, side, side), about [−1, 1]
+    def forward(self, ctx: Tensor, mask: Tensor) -> Tensor:  # ctx (b, m, dim), mask (b, m) -> (b, channels, side, side), standardised latents
         x = self.place.expand(len(ctx), -1, -1)
         for norm, attn, mlp in zip(self.norms, self.attns, self.mlps):
             x = x + attn(norm(x), ctx, mask)
             x = x + mlp(x)
-        return rearrange(self.out(x), 'b (h w) (c p q) -> b c (h p) (w q)', h=self.side//2, p=2, q=2)
+        return rearrange(self.out(x), 'b (h w) (c p q) -> b c (h p) (w q)', h=self.n, p=2, q=2)
 
 class CLIPTrainer(nn.Module):
     "A CLIP and the teacher of its text tower, as one module to optimise."
-    def __init__(self, clip: CLIP, sketch: bool):
+    def __init__(self, clip: CLIP, sketch: Sketch | None):
         super().__init__()
-        self.clip, self.sketch = clip, Sketch(clip.cfg.width, clip.cfg.heads) if sketch else None
+        self.clip, self.sketch = clip, sketch
 
     def forward(self, x: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        "x (b, 3, H, W), ids and mask (k·b, n): k captions a picture -> embeddings (b, d) and (k·b, d), sketches (k·b, 3, side, side)."
+        "x (b, 3, H, W), ids and mask (k·b, n): k captions a picture -> embeddings (b, d) and (k·b, d), sketches (k·b, c, h, w)."
         states, txt = self.clip.encode_text(ids, mask)
         return self.clip.encode_image(x), txt, self.sketch(states, mask) if self.sketch else None
 
-# %% ../nbs/04_train.ipynb #9f5f50e8
+# %% ../nbs/04_train.ipynb #ce69dacb
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -366,19 +365,26 @@ def train_clip(
     val: Pairs,
     cfg: TrainConfig,
     out: Path,  # checkpoints and log
+    vae: VAE | None = None,  # for the sketch
+    latents: tuple[Tensor, Tensor] | None = None,  # what `cache_latents` says about `train`; None: ask it
     **kw,  # passed on to `fit`
 ) -> CLIP:  # averaged weights
     "Stage 2: the contrastive loss between pictures and captions, agreement of captions, and the sketch."
     coded = [tok(t) for t in train.texts]
     ids, mask = torch.stack([c[0] for c in coded]), torch.stack([c[1] for c in coded])
-    twins = 2 if cfg.agree and len(ids) > 1 else 1
+    twins, sketch = 2 if cfg.agree and len(ids) > 1 else 1, None
+    if cfg.sketch:
+        if vae is None: raise ValueError('train_clip: the sketch (TrainConfig.sketch) needs a trained vae')
+        z, vz = (latents or cache_latents(vae, train.images))[0], cache_latents(vae, val.images[:256])[0].float()
+        sketch = Sketch(clip.cfg.width, clip.cfg.heads, *z.shape[1:3])
     def batches(i, gen):
         j = batch_indices(len(train), cfg.batch, i, cfg.seed)
         v = torch.randint(len(ids), (len(j),), generator=gen)
         w = torch.cat([v, (v + torch.randint(1, len(ids), v.shape, generator=gen)) % len(ids)]) if twins == 2 else v      # another caption
         j = j.repeat(twins)
         n = int(mask[w, j].sum(1).max())                         # columns that are padding for the whole batch
-        return dict(image=train.images[j[:cfg.batch]], ids=ids[w, j, :n], mask=mask[w, j, :n])
+        more = dict(z=z[j].float()) if cfg.sketch else {}
+        return dict(image=train.images[j[:cfg.batch]], ids=ids[w, j, :n], mask=mask[w, j, :n], **more)
     def loss_fn(net, b, gen, step):
         x = to_unit(b['image'])
         img, txt, guess = net(x, b['ids'], b['mask'])
@@ -389,19 +395,19 @@ def train_clip(
             numbers['agree'] = clip_loss(txt[:len(x)], txt[len(x):], clip.scale, first)
             loss = loss + cfg.agree*numbers['agree']
         if cfg.sketch:
-            numbers['sketch'] = (guess.float() - F.adaptive_avg_pool2d(x, guess.shape[-1]).repeat(twins, 1, 1, 1)).square().mean()
+            numbers['sketch'] = (guess.float() - b['z']).square().mean()
             loss = loss + cfg.sketch*numbers['sketch']
         return loss, numbers
     def validate(net):
         device = next(net.parameters()).device
         x, (vids, vmask) = to_unit(val.images[:256]).to(device), (t[:256].to(device) for t in tok(val.texts[0]))
         img, txt, guess = net(x, vids, vmask)
-        more = dict(sketch=(guess.float() - F.adaptive_avg_pool2d(x, guess.shape[-1])).square().mean()) if cfg.sketch else {}
+        more = dict(sketch=(guess.float() - vz.to(device)).square().mean()) if cfg.sketch else {}
         return dict(loss=clip_loss(img, txt, clip.scale, vids), r1=((img @ txt.T).argmax(1).cpu() == torch.arange(len(img))).float().mean(), **more)
-    fit(CLIPTrainer(clip, bool(cfg.sketch)), loss_fn, batches, cfg, out, validate, **kw)
+    fit(CLIPTrainer(clip, sketch), loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #36d6c86c
+# %% ../nbs/04_train.ipynb #dc975f89
 def progress(items, desc: str):
     "A progress bar over a sequence, shown once it takes longer than two seconds."
     from tqdm.auto import tqdm
@@ -438,7 +444,7 @@ def cache_texts(
             out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
     return out, mask
 
-# %% ../nbs/04_train.ipynb #c2af3d3b
+# %% ../nbs/04_train.ipynb #fb3cb17e
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -448,10 +454,11 @@ def train_unet(
     val: Pairs,
     cfg: TrainConfig,
     out: Path,  # checkpoints and log
+    latents: tuple[Tensor, Tensor] | None = None,  # what `cache_latents` says about `train`; None: ask it
     **kw,  # passed on to `fit`
 ) -> UNet:  # averaged weights
     "Stage 3: flow matching on cached latents and caption states."
-    mean, logvar = cache_latents(vae, train.images)
+    mean, logvar = latents or cache_latents(vae, train.images)
     ctx, mask = cache_texts(clip, tok, [t for ts in train.texts for t in ts])         # variant by variant
     ctx, mask = (rearrange(x, '(v n) ... -> v n ...', n=len(train)) for x in (ctx, mask))
     null, null_mask = cache_texts(clip, tok, [''])
@@ -476,7 +483,7 @@ def train_unet(
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #6cb91807
+# %% ../nbs/04_train.ipynb #dd12919d
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -504,13 +511,13 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #1195162f
+# %% ../nbs/04_train.ipynb #09c12e73
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
         vae=TrainConfig(steps=1600, batch=16, accumulate=1, lr=2e-3, betas=(0.9, 0.99), warmup=30, clip_norm=1., ema=0.995, kl_peak=2e-5,
                         kl_cycle=0, val_every=400, save_every=400),
-        clip=TrainConfig(steps=400, batch=64, accumulate=1, lr=2e-3, betas=(0.9, 0.98), warmup=50, clip_norm=1., ema=0.99, agree=0.3, sketch=4.,
+        clip=TrainConfig(steps=450, batch=64, accumulate=1, lr=2e-3, betas=(0.9, 0.98), warmup=50, clip_norm=1., ema=0.99, agree=1., sketch=3.,
                          val_every=200, save_every=200),
         unet=TrainConfig(steps=1200, batch=32, accumulate=1, lr=1.5e-3, betas=(0.9, 0.99), warmup=100, clip_norm=1., ema=0.997, val_every=300, save_every=300)))
 DEFAULTS = dict(base=dict(steps=20, guidance_scale=4., shift=3.), nano=dict(steps=20, guidance_scale=3., shift=1.))
@@ -525,7 +532,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #dc1c3ca3
+# %% ../nbs/04_train.ipynb #af2058b6
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -541,6 +548,7 @@ def run_stage(
     cfg: TrainConfig,
     out: Path,
     pairs: Callable,  # pairs() -> training and validation pairs, made when first needed
+    latents: Callable,  # latents(vae) -> those of the training pictures, made when first needed
     deadline: float,
     preset: str,
 ) -> bool:  # whether the stage is finished
@@ -550,24 +558,26 @@ def run_stage(
         print(f'{stage}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
     tokfile = out/'tokenizer.json'
-    if stage == 'unet': parts = part(VAE, out, 'vae'), part(CLIP, out, 'clip'), Tokenizer.load(tokfile)
+    if stage == 'unet' or stage == 'clip' and cfg.sketch: vae = part(VAE, out, 'vae')
+    if stage == 'unet': parts = vae, part(CLIP, out, 'clip'), Tokenizer.load(tokfile)
     torch.manual_seed(cfg.seed)
     train_pairs, val = pairs()
     if stage == 'vae': model = train_vae(VAE(mc.vae), train_pairs, val, cfg, ck, deadline=deadline)
     if stage == 'clip':
         if not tokfile.is_file(): Tokenizer.train((t for ts in train_pairs.texts for t in ts), mc.clip.vocab_size, mc.clip.length).save(tokfile)
         tok = Tokenizer.load(tokfile)
-        model = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, deadline=deadline)
+        more = dict(vae=vae, latents=latents(vae)) if cfg.sketch else {}
+        model = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, deadline=deadline, **more)
     if stage == 'unet':
         d, texts = DEFAULTS[preset], val.texts[0][:16]
         def preview(net, step): grid(preview_images(net, *parts, texts, d['steps'], d['guidance_scale'], d['shift']), texts).save(out/'samples.png')
-        model = train_unet(UNet(mc.unet), *parts, train_pairs, val, cfg, ck, preview=preview, deadline=deadline)
+        model = train_unet(UNet(mc.unet), *parts, train_pairs, val, cfg, ck, latents=latents(vae), preview=preview, deadline=deadline)
         write_index(out, d)
     if read_json(state)['step'] < cfg.steps: return False
     model.save_pretrained(out/stage)
     return True
 
-# %% ../nbs/04_train.ipynb #9176c0db
+# %% ../nbs/04_train.ipynb #c4116133
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"
@@ -594,10 +604,14 @@ def train(
         c = cfgs[stages[0]]
         if not loaded: loaded.extend(load_pairs(data, mc.vae.image_size, c.pictures, c.variants, cache=out/'cache', seed=seed))
         return loaded
+    cached = []
+    def latents(vae):
+        if not cached: cached.extend(cache_latents(vae, pairs()[0].images))
+        return tuple(cached)
     device = pick_device()
     print(f'training {", ".join(stages)} ({preset}) on {device}, precision {" because ".join(map(str, pick_dtype(device)))}, into {out}', flush=True)
     for s in stages:
-        if not run_stage(s, mc, cfgs[s], out, pairs, deadline, preset):
+        if not run_stage(s, mc, cfgs[s], out, pairs, latents, deadline, preset):
             print(f'time is up during stage {s}: run the same command again to go on', flush=True)
             break
     print(f'{(time.monotonic() - began)/60:.1f} minutes; {out/"samples.png" if (out/"samples.png").is_file() else out}', flush=True)

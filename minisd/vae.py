@@ -6,7 +6,7 @@
 __all__ = ['Gaussian', 'to_unit', 'VAEConfig', 'ResBlock', 'level', 'Encoder', 'Decoder', 'VAE', 'recon_loss', 'kl_loss',
            'kl_weight']
 
-# %% ../nbs/00_vae.ipynb #cdf4b160
+# %% ../nbs/00_vae.ipynb #9e6a09fb
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .core import Pretrained
 
-# %% ../nbs/00_vae.ipynb #9cb2b5ab
+# %% ../nbs/00_vae.ipynb #2d4878cd
 class Gaussian:
     "A diagonal Gaussian over latents, the encoder's answer."
     def __init__(
@@ -42,14 +42,14 @@ class Gaussian:
         "KL divergence to N(0, 1) in nats per latent value, (b, c, h, w)."
         return 0.5*(self.mean**2 + self.logvar.exp() - 1 - self.logvar)
 
-# %% ../nbs/00_vae.ipynb #35ba5e2e
+# %% ../nbs/00_vae.ipynb #4b705405
 def to_unit(
     images: Tensor,  # uint8, 0…255
 ) -> Tensor:  # float32, −1…1
     "Bytes to the range that the VAE and CLIP's image tower work in."
     return images.float()/127.5 - 1
 
-# %% ../nbs/00_vae.ipynb #e9551899
+# %% ../nbs/00_vae.ipynb #94aa7613
 @dataclass(frozen=True)
 class VAEConfig:
     "Sizes of a `VAE`; the defaults are the base preset."
@@ -76,7 +76,7 @@ class VAEConfig:
     @property
     def last(self) -> int: return self.last_channels or self.channels[0]
 
-# %% ../nbs/00_vae.ipynb #8833851e
+# %% ../nbs/00_vae.ipynb #f33eb6e0
 class ResBlock(nn.Module):
     "Two normalised 3 × 3 convolutions around a shortcut; starts as the identity."
     def __init__(self, ch: int, groups: int):
@@ -94,7 +94,7 @@ def level(conv: nn.Module, ch: int, cfg: VAEConfig, res_blocks: int) -> nn.Seque
     norm = nn.GroupNorm(cfg.groups, ch) if cfg.norm else nn.Identity()
     return nn.Sequential(conv, norm, nn.LeakyReLU(0.2), *(ResBlock(ch, cfg.groups) for _ in range(res_blocks)))
 
-# %% ../nbs/00_vae.ipynb #e8c9c883
+# %% ../nbs/00_vae.ipynb #e263699b
 class Encoder(nn.Module):
     "Pictures (b, 3, H, W) to mean and log-variance, each (b, c, H/f, W/f)."
     def __init__(self, cfg: VAEConfig):
@@ -109,7 +109,7 @@ class Encoder(nn.Module):
         h = self.levels(x)
         return self.mean(h).clamp(-10, 10), self.logvar(h).clamp(-6, 2)
 
-# %% ../nbs/00_vae.ipynb #1b0e7062
+# %% ../nbs/00_vae.ipynb #205bef62
 class Decoder(nn.Module):
     "Latents (b, c, h, w) to pictures (b, 3, f·h, f·w) in [−1, 1]."
     def __init__(self, cfg: VAEConfig):
@@ -124,7 +124,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor: return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
 
-# %% ../nbs/00_vae.ipynb #6025eae4
+# %% ../nbs/00_vae.ipynb #fbe6d67d
 class VAE(Pretrained, nn.Module):
     "Pictures in [−1, 1] to standardised latents and back (arXiv:1312.6114, arXiv:2112.10752)."
     config_class = VAEConfig
@@ -166,7 +166,7 @@ class VAE(Pretrained, nn.Module):
         d = self.encode(x)
         return self.decode(d.sample(generator)), d
 
-# %% ../nbs/00_vae.ipynb #2c9c37c2
+# %% ../nbs/00_vae.ipynb #3040214a
 @patch
 @torch.no_grad()
 def fit_latents(
@@ -186,7 +186,7 @@ def fit_latents(
     self.latent_mean.copy_(s1/n), self.latent_std.copy_((s2/n - (s1/n)**2).sqrt())
     return self
 
-# %% ../nbs/00_vae.ipynb #dcb8307f
+# %% ../nbs/00_vae.ipynb #97bd2e01
 def recon_loss(
     xhat: Tensor,  # (b, 3, H, W) in [−1, 1]
     x: Tensor,  # (b, 3, H, W) in [−1, 1]
@@ -203,7 +203,7 @@ def recon_loss(
         loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=2.)
     return loss
 
-# %% ../nbs/00_vae.ipynb #798b4aed
+# %% ../nbs/00_vae.ipynb #420c9dac
 def kl_loss(
     d: Gaussian,  # the encoder's answer
     free_bits: float = 0.5,  # nats per latent value; a channel below it feels no pressure
@@ -212,7 +212,7 @@ def kl_loss(
     per_channel = reduce(d.kl(), 'b c h w -> c', 'mean')
     return per_channel.clamp(min=free_bits).mean()
 
-# %% ../nbs/00_vae.ipynb #64d1ca77
+# %% ../nbs/00_vae.ipynb #855dc6f6
 def kl_weight(
     step: int,  # optimizer update, from 0
     peak: float = 1e-6,  # weight on the plateau

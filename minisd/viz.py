@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['to_pil', 'grid', 'read_log', 'curves']
 
-# %% ../nbs/support/viz.ipynb #4bb7d3e4
+# %% ../nbs/support/viz.ipynb #4ed89d4f
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# %% ../nbs/support/viz.ipynb #22791757
+# %% ../nbs/support/viz.ipynb #5482b436
 def to_pil(
     image,  # PIL picture, uint8 tensor or array (3, h, w) or (h, w, 3), or float in [0, 1]
 ) -> Image.Image:  # RGB
@@ -35,7 +35,7 @@ def _wrap(text: str, font, width: int) -> list[str]:
         else: lines.append(word)
     return lines
 
-# %% ../nbs/support/viz.ipynb #d45f6bde
+# %% ../nbs/support/viz.ipynb #f05df072
 def grid(
     images,  # pictures, anything `to_pil` takes
     captions: list[str] | None = None,  # one a picture
@@ -65,7 +65,7 @@ def grid(
         y += height + gap
     return sheet
 
-# %% ../nbs/support/viz.ipynb #29ab868f
+# %% ../nbs/support/viz.ipynb #3694992a
 def read_log(
     path: str | Path,  # a .jsonl file, as training writes it
 ) -> list[dict]:

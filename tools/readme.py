@@ -5,7 +5,7 @@ from pathlib import Path
 from minisd.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-nano, probe = read_json(root/'data'/'results'/'nano.json'), read_json(root/'minisd'/'weights'/'probe'/'card.json')
+nano, bench = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'bench'))
 
 
 def results():
@@ -17,10 +17,12 @@ def results():
 def facts():
     "Sizes, times and machine in one paragraph."
     t, p, m = nano['training'], nano['parameters'], nano['training']['machine']
+    start, steps = (v['median'] for v in list(bench['seconds'].values())[:2])
     total = sum(t[s]['minutes'] for s in ('vae', 'clip', 'unet'))
     return (f'The shipped `nano` model has {sum(p.values())/1e6:.1f} M parameters (VAE {p["vae"]/1e6:.2f}, CLIP {p["clip"]/1e6:.2f}, UNet {p["unet"]/1e6:.2f}), '
             f'{nano["megabytes"]:.1f} MB in half precision. It was trained on {t["unet"]["pictures"]:,} pictures of the embedded world in {total:.0f} minutes '
-            f'on {m["cores"]} cores ({m["cpu"]}), and makes a picture in {nano["seconds_per_picture"]:.2f} s there.')
+            f'on {m["cores"]} cores ({m["cpu"]}). `minisd generate` saves a picture {start:.1f} s after it is started; the 20 guided steps in it take {steps:.2f} s '
+            f'({bench["machine"]["cpu"]}, {bench["machine"]["cores"]} cores).')
 
 
 def main():

@@ -1,4 +1,4 @@
-"What the states of a caption say: tools/states.py RUN. Trains small CLIPs with and without each helper, and reads the attributes from their states by one layer of attention. Writes data/results/states.json."
+"What the states of a caption say: tools/states.py RUN. On the VAE of a run, trains small CLIPs with and without each helper, and reads the attributes from their states by one layer of attention. Writes data/results/states.json."
 import sys
 import tempfile
 from dataclasses import replace
@@ -13,12 +13,13 @@ from minisd.clip import CLIP, Tokenizer
 from minisd.core import machine, write_json
 from minisd.data import World
 from minisd.metrics import HEADS, commit, labels
-from minisd.train import cache_texts, load_pairs, recipe, train_clip
+from minisd.train import cache_latents, cache_texts, load_pairs, recipe, train_clip
 from minisd.unet import CrossAttention, ModelConfig
+from minisd.vae import VAE
 
 root = Path(__file__).resolve().parents[1]
-CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=0.3, sketch=0.),
-         '+ agreement + neighbours': dict(near=5, agree=0.3, sketch=0.), '+ agreement + neighbours + sketch': dict(near=5, agree=0.3, sketch=4.)}
+CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=1., sketch=0.),
+         '+ agreement + neighbours': dict(near=5, agree=1., sketch=0.), '+ agreement + neighbours + sketch': dict(near=5, agree=1., sketch=3.)}
 
 
 class Reader(nn.Module):
@@ -52,13 +53,15 @@ def read(clip, tok, n=8000, n_val=1000, updates=400):
 
 def main():
     cfg, mc, rows = recipe('clip', 'nano'), ModelConfig.preset('nano').clip, {}
-    pairs, val = load_pairs('world', mc.image_size, cfg.pictures, cfg.variants, cache=Path(sys.argv[1])/'cache' if len(sys.argv) > 1 else None)
+    pairs, val = load_pairs('world', mc.image_size, cfg.pictures, cfg.variants, cache=Path(sys.argv[1])/'cache')
+    vae = VAE.from_pretrained(Path(sys.argv[1])/'vae')
+    latents = cache_latents(vae, pairs.images)
     tok = Tokenizer.train((t for ts in pairs.texts for t in ts), mc.vocab_size, mc.length)
     for name, c in CASES.items():
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as d:
             clip = train_clip(CLIP(replace(mc, vocab_size=tok.vocab_size, near=c['near'])), tok, pairs, val,
-                              replace(cfg, agree=c['agree'], sketch=c['sketch']), Path(d)/'clip')
+                              replace(cfg, agree=c['agree'], sketch=c['sketch']), Path(d)/'clip', vae=vae, latents=latents)
         rows[name] = read(clip, tok)
         print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
     write_json(root/'data'/'results'/'states.json', dict(rows=rows, updates=cfg.steps, batch=cfg.batch, machine=machine(), commit=commit(), date=str(date.today())))
