@@ -18,8 +18,8 @@ from minisd.unet import CrossAttention, ModelConfig
 from minisd.vae import VAE
 
 root = Path(__file__).resolve().parents[1]
-CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=1., sketch=0.),
-         '+ agreement + neighbours': dict(near=5, agree=1., sketch=0.), '+ agreement + neighbours + sketch': dict(near=5, agree=1., sketch=3.)}
+CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=3., sketch=0.),
+         '+ agreement + neighbours': dict(near=5, agree=3., sketch=0.), '+ agreement + neighbours + sketch': dict(near=5, agree=3., sketch=20.)}
 
 
 class Reader(nn.Module):
