@@ -8,7 +8,7 @@ __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at',
            'load_pairs', 'train_vae', 'Sketch', 'CLIPTrainer', 'train_clip', 'progress', 'cache_latents', 'cache_texts',
            'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #9d3f954a
+# %% ../nbs/04_train.ipynb #37793416
 import json, math, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
 from .viz import grid
 
-# %% ../nbs/04_train.ipynb #40c591e6
+# %% ../nbs/04_train.ipynb #e10fb9e3
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -66,7 +66,7 @@ class TrainConfig:
         number('warmup', self.warmup, 0, whole=True), number('shift', self.shift, 1e-3, 1e3), choice('time', self.time, ('uniform', 'logit_normal'))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
-# %% ../nbs/04_train.ipynb #ffda109a
+# %% ../nbs/04_train.ipynb #0b244362
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -76,7 +76,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #08259e7b
+# %% ../nbs/04_train.ipynb #9ed68648
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -90,7 +90,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #4fde97b8
+# %% ../nbs/04_train.ipynb #7ea8604e
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -118,7 +118,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #d18b66cf
+# %% ../nbs/04_train.ipynb #9f5432db
 def make_optimizer(
     model: nn.Module,
     cfg: TrainConfig,
@@ -136,7 +136,7 @@ def make_optimizer(
     fused = pick_dtype(params[0].device)[0] != torch.float16        # a fused step hides from the loop that the scaler skipped it
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=fused)
 
-# %% ../nbs/04_train.ipynb #e4cbb9c3
+# %% ../nbs/04_train.ipynb #ee66f894
 def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
     "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
     tensors, plain = {}, {}
@@ -156,7 +156,7 @@ def join_tree(flat: dict) -> dict:
         node[last] = v
     return tree
 
-# %% ../nbs/04_train.ipynb #1b0aaf68
+# %% ../nbs/04_train.ipynb #58398575
 def save_checkpoint(
     folder: Path,  # older files in it are removed once the new ones are complete
     model: nn.Module,
@@ -203,7 +203,7 @@ def load_checkpoint(
     if scaler and info.get('scaler'): scaler.load_state_dict(info['scaler'])
     return step
 
-# %% ../nbs/04_train.ipynb #4355662c
+# %% ../nbs/04_train.ipynb #31531be0
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -219,7 +219,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #006baf62
+# %% ../nbs/04_train.ipynb #e77c8f9f
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -258,7 +258,7 @@ def fit(
         stop = done == cfg.steps or time.monotonic() > deadline
         if done % cfg.log_every == 0 or stop:
             rate = (done - start)*cfg.batch*cfg.accumulate/(time.monotonic() - began)
-            log(step=done, loss=total, lr=lr, grad_norm=float(norm), images_per_s=rate, **{k: float(v) for k, v in numbers.items()})
+            log(step=done, loss=total, lr=lr, grad_norm=float(norm), images_per_s=rate, **{k: torch.as_tensor(v).item() for k, v in numbers.items()})
             bar.set_postfix_str(f'loss {total:.4f}, {rate:.0f} img/s', refresh=False)
         bar.update()
         if done % cfg.val_every == 0 or stop:
@@ -275,7 +275,7 @@ def fit(
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #859ce952
+# %% ../nbs/04_train.ipynb #0c1909ff
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -305,7 +305,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #e323c211
+# %% ../nbs/04_train.ipynb #ec6ee352
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -328,7 +328,7 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #b25348a9
+# %% ../nbs/04_train.ipynb #0c573d6c
 class Sketch(nn.Module):
     "Foretells latents from a caption's states by cross-attention: a teacher for the text tower."
     def __init__(self, dim: int, heads: int, channels: int = 4, side: int = 16, depth: int = 2):
@@ -357,7 +357,7 @@ class CLIPTrainer(nn.Module):
         states, txt = self.clip.encode_text(ids, mask)
         return self.clip.encode_image(x), txt, self.sketch(states, mask) if self.sketch else None
 
-# %% ../nbs/04_train.ipynb #562ed2d0
+# %% ../nbs/04_train.ipynb #89786eb0
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -407,7 +407,7 @@ def train_clip(
     fit(CLIPTrainer(clip, sketch), loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #fb1b38dd
+# %% ../nbs/04_train.ipynb #75ec96e1
 def progress(items, desc: str):
     "A progress bar over a sequence, shown once it takes longer than two seconds."
     from tqdm.auto import tqdm
@@ -444,7 +444,7 @@ def cache_texts(
             out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
     return out, mask
 
-# %% ../nbs/04_train.ipynb #8eabe87b
+# %% ../nbs/04_train.ipynb #3a8b37d1
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -483,7 +483,7 @@ def train_unet(
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #9213429b
+# %% ../nbs/04_train.ipynb #6e4a409a
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -511,7 +511,7 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #5251b111
+# %% ../nbs/04_train.ipynb #d7537f98
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
@@ -532,7 +532,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #ff5dbf4b
+# %% ../nbs/04_train.ipynb #c145cb5e
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -577,7 +577,7 @@ def run_stage(
     model.save_pretrained(out/stage)
     return True
 
-# %% ../nbs/04_train.ipynb #9ab9ee8f
+# %% ../nbs/04_train.ipynb #698bd612
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"
