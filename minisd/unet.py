@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'UNetConfig', 'time_embedding', 'zero', 'ResBlock', 'CrossAttention', 'position_embedding',
            'SpatialTransformer', 'Layer', 'build_levels', 'UNet', 'ModelConfig']
 
-# %% ../nbs/02_unet.ipynb #8966d271
+# %% ../nbs/02_unet.ipynb #4bb92d15
 import math
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from .clip import Block, CLIPConfig, SelfAttention, key_mask
 from .core import Pretrained, choice
 from .vae import VAEConfig
 
-# %% ../nbs/02_unet.ipynb #9fdf7b91
+# %% ../nbs/02_unet.ipynb #14ff0a1d
 @dataclass(frozen=True)
 class UNetConfig:
     "Sizes of a `UNet`; the defaults are the base preset."
@@ -45,7 +45,7 @@ class UNetConfig:
             assert self.channels*m % self.groups == 0, f'UNetConfig: {self.channels*m} channels are not a multiple of {self.groups} groups'
             assert self.channels*m % self.heads == 0, f'UNetConfig: {self.channels*m} channels are not a multiple of {self.heads} heads'
 
-# %% ../nbs/02_unet.ipynb #c7150c86
+# %% ../nbs/02_unet.ipynb #27012998
 def time_embedding(
     t: Tensor,  # (b,) in [0, 1]
     dim: int,  # even
@@ -55,7 +55,7 @@ def time_embedding(
     args = 1000*t.float()[:, None]*freqs
     return torch.cat([args.sin(), args.cos()], dim=-1)
 
-# %% ../nbs/02_unet.ipynb #961fe9d8
+# %% ../nbs/02_unet.ipynb #4790b983
 def zero(module: nn.Module) -> nn.Module:
     "Set a module's parameters to zero."
     for p in module.parameters(): nn.init.zeros_(p)
@@ -76,7 +76,7 @@ class ResBlock(nn.Module):
         h = h + rearrange(self.time(F.silu(temb)), 'b c -> b c 1 1')
         return self.skip(x) + self.conv2(self.drop(F.silu(self.norm2(h))))
 
-# %% ../nbs/02_unet.ipynb #ea79708b
+# %% ../nbs/02_unet.ipynb #640bff62
 class CrossAttention(nn.Module):
     "Multi-head attention from picture tokens to caption states (arXiv:2112.10752 section 3.3)."
     def __init__(self, dim: int, ctx_dim: int, heads: int):
@@ -90,7 +90,7 @@ class CrossAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.to_out(rearrange(out, 'b h n d -> b n (h d)'))
 
-# %% ../nbs/02_unet.ipynb #36976b01
+# %% ../nbs/02_unet.ipynb #532bae39
 def position_embedding(
     h: int,  # rows
     w: int,  # columns
@@ -104,7 +104,7 @@ def position_embedding(
     grid = torch.cat([y[:, None].expand(h, w, -1), x[None].expand(h, w, -1)], -1)
     return rearrange(grid, 'h w d -> (h w) d').to(like.dtype)
 
-# %% ../nbs/02_unet.ipynb #472639c6
+# %% ../nbs/02_unet.ipynb #70ee33dc
 class SpatialTransformer(nn.Module):
     "Self-attention, cross-attention and MLP over the places of a feature map; starts as the identity."
     def __init__(self, dim: int, cfg: UNetConfig):
@@ -123,7 +123,7 @@ class SpatialTransformer(nn.Module):
         h = h + self.mlp(self.norm3(h))
         return x + self.proj_out(rearrange(h, 'b (h w) c -> b c h w', h=x.shape[2]))
 
-# %% ../nbs/02_unet.ipynb #9fbfd027
+# %% ../nbs/02_unet.ipynb #7efd7487
 class Layer(nn.Module):
     "A residual block, and a spatial transformer where there is attention."
     def __init__(self, a: int, b: int, attn: bool, time: int, cfg: UNetConfig):
@@ -153,7 +153,7 @@ def build_levels(
         if i: up.append(nn.ConvTranspose2d(c, c, 4, stride=2, padding=1))
     return down, up, mid
 
-# %% ../nbs/02_unet.ipynb #d34397b7
+# %% ../nbs/02_unet.ipynb #801c943a
 class UNet(Pretrained, nn.Module):
     "The velocity network v(x, t, ctx) (arXiv:1505.04597, arXiv:2112.10752)."
     config_class = UNetConfig
@@ -194,7 +194,7 @@ class UNet(Pretrained, nn.Module):
             h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask) if isinstance(layer, Layer) else layer(h)
         return self.conv_out(F.silu(self.norm_out(h))).float()
 
-# %% ../nbs/02_unet.ipynb #4b8759ab
+# %% ../nbs/02_unet.ipynb #c7febf93
 @dataclass(frozen=True)
 class ModelConfig:
     "The three models that belong together."
@@ -217,7 +217,7 @@ class ModelConfig:
 
 PRESETS = dict(
     nano=ModelConfig(
-        VAEConfig(image_size=64, channels=(48, 96), res_blocks=1, groups=8, last_channels=24, norm=False),
+        VAEConfig(image_size=64, channels=(64, 128), res_blocks=1, groups=8, last_channels=32, norm=False),
         CLIPConfig(vocab_size=1024, length=64, width=128, layers=3, heads=4, image_size=64, patch=8, dropout=0., near=5),
         UNetConfig(sample_size=16, channels=64, mult=(1, 2), res_blocks=1, attn_sizes=(8,), heads=4, ctx_dim=128,
                    ctx_layers=1, positions=True, pooled=True, groups=8, dropout=0.)),

@@ -1,4 +1,4 @@
-"Put a trained run into the package, measured: tools/release.py RUN. Writes minisd/weights/nano, its card, data/results/nano.json and figures."
+"Put a trained run into the package, measured: tools/release.py RUN. Writes minisd/weights/nano, its card, data/results/nano.json and figures. tools/release.py RUN NAME only measures, into data/results/NAME.json."
 import json, shutil, sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from minisd.viz import curves, read_log
 
 root = Path(__file__).resolve().parents[1]
 run, dest = Path(sys.argv[1] if len(sys.argv) > 1 else 'runs/nano'), root/'minisd'/'weights'/'nano'
+name = sys.argv[2] if len(sys.argv) > 2 else None
 
 
 def stage(name):
@@ -20,17 +21,24 @@ def stage(name):
     c, last_loss = state['config'], [r for r in log if 'images_per_s' in r][-1]
     seconds = sum(r['seconds'] for r in log if r.get('stopped')) or last_loss['step']*c['batch']*c['accumulate']/last_loss['images_per_s']
     last = {k: v for r in log for k, v in r.items() if k.startswith('val_')}
-    return dict(updates=state['step'], batch=c['batch']*c['accumulate'], pictures=c['pictures'], seed=c['seed'], minutes=round(seconds/60, 1), **last)
+    return dict(updates=state['step'], batch=c['batch']*c['accumulate'], minutes=round(seconds/60, 1), **last, config=c)
+
+
+def measured(model):
+    "Scores of the model, and how the run made it."
+    result = evaluate(model, n=1000)
+    result['settings']['model'] = name or 'nano'
+    m = read_json(run/'machine.json')
+    result['training'] = {s: stage(s) for s in STAGES} | dict(minutes=m.pop('minutes'), machine=m)
+    return result
 
 
 def main():
+    if name: return print(write_json(root/'data'/'results'/f'{name}.json', measured(run)))
     pipe = Pipeline.from_pretrained(run)
     if dest.exists(): shutil.rmtree(dest)
     pipe.save_pretrained(dest, torch.float16)
-    result = evaluate(dest, n=1000)
-    result['settings']['model'] = 'nano'
-    result['training'] = {s: stage(s) for s in STAGES}
-    result['training']['machine'] = read_json(run/'machine.json')
+    result = measured(dest)
     result['parameters'] = {s: sum(p.numel() for p in getattr(pipe, s).parameters()) for s in STAGES}
     result['megabytes'] = round(sum(f.stat().st_size for f in dest.rglob('*') if f.is_file())/2**20, 2)
     write_json(root/'data'/'results'/'nano.json', result)
