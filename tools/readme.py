@@ -38,7 +38,7 @@ def changes(stage):
     from minisd.core import to_dict
     from minisd.train import recipe
     was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
-    return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in now.items() if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every'))
+    return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in now.items() if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every', 'compile'))
 
 
 def main():
