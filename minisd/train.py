@@ -8,7 +8,7 @@ __all__ = ['PRECISION', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfig', 'lr_at',
            'Pairs', 'load_pairs', 'train_vae', 'Sketch', 'CLIPTrainer', 'train_clip', 'progress', 'cache_latents',
            'cache_texts', 'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'run_stage', 'train']
 
-# %% ../nbs/04_train.ipynb #98cfad40
+# %% ../nbs/04_train.ipynb #8c338ef9
 import json, math, shutil, time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
 from .viz import grid
 
-# %% ../nbs/04_train.ipynb #ddd382a3
+# %% ../nbs/04_train.ipynb #eebccbca
 @dataclass(frozen=True)
 class TrainConfig:
     "How a stage is trained; the defaults are the base preset's."
@@ -69,7 +69,7 @@ class TrainConfig:
         choice('optimizer', self.optimizer, ('adamw', 'muon'))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
-# %% ../nbs/04_train.ipynb #032be9b2
+# %% ../nbs/04_train.ipynb #2ffb7160
 def lr_at(
     step: int,  # update, from 0
     cfg: TrainConfig,
@@ -79,7 +79,7 @@ def lr_at(
     done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
     return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
 
-# %% ../nbs/04_train.ipynb #c9e02df8
+# %% ../nbs/04_train.ipynb #4c4078d9
 def batch_indices(
     n: int,  # size of the data set
     batch: int,  # how many to take
@@ -93,7 +93,7 @@ def batch_indices(
     for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
-# %% ../nbs/04_train.ipynb #dfb8b167
+# %% ../nbs/04_train.ipynb #d65d28b8
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
     def __init__(self, model: nn.Module, decay: float = 0.9999):
@@ -121,7 +121,7 @@ class EMA:
         try: yield model
         finally: model.load_state_dict(kept)
 
-# %% ../nbs/04_train.ipynb #510520de
+# %% ../nbs/04_train.ipynb #6ee45019
 def orthogonalize(
     m: Tensor,  # (k, rows, columns), a stack of matrices; rows ≤ columns is quicker
     steps: int = 5,  # Newton–Schulz iterations
@@ -134,7 +134,7 @@ def orthogonalize(
         x = a*x + (b*s + c*s @ s) @ x
     return x
 
-# %% ../nbs/04_train.ipynb #1a25024e
+# %% ../nbs/04_train.ipynb #c5af0b96
 class Muon(torch.optim.AdamW):
     "Orthogonalised momentum for parameter groups with `muon=True` (arXiv:2502.16982), AdamW for the others."
     @torch.no_grad()
@@ -184,7 +184,7 @@ def make_optimizer(
         else: return AdamW8bit(groups, lr=cfg.lr, betas=cfg.betas)
     return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=fused)
 
-# %% ../nbs/04_train.ipynb #5e238970
+# %% ../nbs/04_train.ipynb #bab79d1b
 def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
     "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
     tensors, plain = {}, {}
@@ -204,7 +204,7 @@ def join_tree(flat: dict) -> dict:
         node[last] = v
     return tree
 
-# %% ../nbs/04_train.ipynb #73f6167e
+# %% ../nbs/04_train.ipynb #0ec75b66
 def save_checkpoint(
     folder: Path,  # older files in it are removed once the new ones are complete
     model: nn.Module,
@@ -251,7 +251,7 @@ def load_checkpoint(
     if scaler and info.get('scaler'): scaler.load_state_dict(info['scaler'])
     return step
 
-# %% ../nbs/04_train.ipynb #11093bb1
+# %% ../nbs/04_train.ipynb #de643e47
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path):
@@ -267,7 +267,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #27275bd2
+# %% ../nbs/04_train.ipynb #a98603e3
 def fit(
     model: nn.Module,
     loss_fn: Callable,  # loss_fn(model, batch, gen) -> scalar loss, dict of numbers to log
@@ -326,7 +326,7 @@ def fit(
 
 PRECISION = {torch.float32: 'no', torch.bfloat16: 'bf16', torch.float16: 'fp16'}
 
-# %% ../nbs/04_train.ipynb #ec175d0b
+# %% ../nbs/04_train.ipynb #454090ae
 @dataclass
 class Pairs:
     "Pictures and their captions."
@@ -356,7 +356,7 @@ def load_pairs(
     cut = max(1, min(n_val, len(images)//20))
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
 
-# %% ../nbs/04_train.ipynb #cd640747
+# %% ../nbs/04_train.ipynb #ece5fa1e
 def train_vae(
     vae: VAE,
     train: Pairs,
@@ -379,7 +379,7 @@ def train_vae(
     fit(vae, loss_fn, batches, cfg, out, validate, **kw)
     return vae.eval().fit_latents(to_unit(c) for c in train.images[:2048].split(64))
 
-# %% ../nbs/04_train.ipynb #64cc215c
+# %% ../nbs/04_train.ipynb #c984ddee
 class Sketch(nn.Module):
     "Foretells latents from a caption's states by cross-attention: a teacher for the text tower."
     def __init__(self, dim: int, heads: int, channels: int = 4, side: int = 16, depth: int = 2):
@@ -408,7 +408,7 @@ class CLIPTrainer(nn.Module):
         states, txt = self.clip.encode_text(ids, mask)
         return self.clip.encode_image(x), txt, self.sketch(states, mask) if self.sketch else None
 
-# %% ../nbs/04_train.ipynb #2f30eaac
+# %% ../nbs/04_train.ipynb #4d2dd751
 def train_clip(
     clip: CLIP,
     tok: Tokenizer,
@@ -458,7 +458,7 @@ def train_clip(
     fit(CLIPTrainer(clip, sketch), loss_fn, batches, cfg, out, validate, **kw)
     return clip.eval()
 
-# %% ../nbs/04_train.ipynb #674fc57e
+# %% ../nbs/04_train.ipynb #3d0d17b4
 def progress(items, desc: str):
     "A progress bar over a sequence, shown once it takes longer than two seconds."
     from tqdm.auto import tqdm
@@ -495,7 +495,7 @@ def cache_texts(
             out[rows, :n] = clip.encode_text(ids[rows, :n].to(device), mask[rows, :n].to(device))[0].half().cpu()
     return out, mask
 
-# %% ../nbs/04_train.ipynb #9e7f1472
+# %% ../nbs/04_train.ipynb #c094995d
 def train_unet(
     unet: UNet,
     vae: VAE,
@@ -534,7 +534,7 @@ def train_unet(
     fit(unet, loss_fn, batches, cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #a298d5ec
+# %% ../nbs/04_train.ipynb #6548f81f
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
@@ -562,7 +562,7 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return ((vae.decode(z).clamp(-1, 1) + 1)*127.5).round().byte().cpu()
 
-# %% ../nbs/04_train.ipynb #77bde035
+# %% ../nbs/04_train.ipynb #8ce677b3
 RECIPES = dict(
     base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3.)),
     nano=dict(
@@ -584,7 +584,7 @@ def recipe(
     was = to_dict(RECIPES[choice('preset', preset, RECIPES)][choice('stage', stage, STAGES)])
     return from_dict(TrainConfig, {**was, **{k: v for k, v in fields.items() if v is not None}})
 
-# %% ../nbs/04_train.ipynb #d50a8cf6
+# %% ../nbs/04_train.ipynb #5d7f841e
 def part(
     cls: type,  # VAE, CLIP or UNet
     out: Path,  # the run's folder
@@ -629,7 +629,7 @@ def run_stage(
     model.save_pretrained(out/stage)
     return True
 
-# %% ../nbs/04_train.ipynb #482f9ecd
+# %% ../nbs/04_train.ipynb #1bac461d
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
     preset: str = 'nano',  # "nano" or "base"

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['to_pil', 'grid', 'read_log', 'curves']
 
-# %% ../nbs/support/viz.ipynb #4ed89d4f
+# %% ../nbs/support/viz.ipynb #1e1df709
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# %% ../nbs/support/viz.ipynb #5482b436
+# %% ../nbs/support/viz.ipynb #34fb0aa0
 def to_pil(
     image,  # PIL picture, uint8 tensor or array (3, h, w) or (h, w, 3), or float in [0, 1]
 ) -> Image.Image:  # RGB
@@ -35,7 +35,7 @@ def _wrap(text: str, font, width: int) -> list[str]:
         else: lines.append(word)
     return lines
 
-# %% ../nbs/support/viz.ipynb #f05df072
+# %% ../nbs/support/viz.ipynb #3167c786
 def grid(
     images,  # pictures, anything `to_pil` takes
     captions: list[str] | None = None,  # one a picture
@@ -65,7 +65,7 @@ def grid(
         y += height + gap
     return sheet
 
-# %% ../nbs/support/viz.ipynb #3694992a
+# %% ../nbs/support/viz.ipynb #e33ee95e
 def read_log(
     path: str | Path,  # a .jsonl file, as training writes it
 ) -> list[dict]:
@@ -80,7 +80,7 @@ def read_log(
 
 def curves(
     logs: dict,  # title -> path of a log
-    keys: tuple[str, ...] = ('loss', 'val_loss', 'val_psnr'),  # quantities to draw where a log has them
+    keys: tuple[str, ...] = ('loss', 'val_loss', 'val_psnr', 'match'),  # quantities to draw where a log has them
 ):  # a matplotlib figure
     "One panel a log: training quantities as lines, validation ones (val_…) as dots on an axis of their own."
     import matplotlib.pyplot as plt
@@ -95,5 +95,5 @@ def curves(
             (right if twin else ax).plot(*zip(*xy), 'o-' if k.startswith('val_') else '-', color=f'C{i}', ms=3, lw=1, label=k)
         ax.set(title=title, xlabel='update'); ax.set_yscale('log')
         fig_lines = ax.get_lines() + (right.get_lines() if right else [])
-        ax.legend(fig_lines, [l.get_label() for l in fig_lines], fontsize=7)
+        ax.legend(fig_lines, [l.get_label() for l in fig_lines], fontsize=7, loc='center right')
     return fig
