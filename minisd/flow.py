@@ -125,7 +125,7 @@ def heun(
 
 SOLVERS = dict(euler=euler, heun=heun)
 
-# %% ../nbs/03_flow.ipynb #8c5ddb68
+# %% ../nbs/03_flow.ipynb #784d40f0
 def guided(
     model: Callable,  # model(x, t, ctx, mask) -> velocity
     ctx: Tensor,  # (b, n, d) caption states
@@ -147,16 +147,16 @@ def guided(
     return velocity
 
 def drop_condition(
-    ctx: Tensor,  # (b, n, d) caption states
+    ctx: Tensor,  # (b, n, d) caption states, or (b, n) token ids
     mask: Tensor,  # (b, n) bool
-    null_ctx: Tensor,  # (1, n, d) states of the null caption
+    null_ctx: Tensor,  # (1, n, d) states of the null caption, or (1, n) its ids
     null_mask: Tensor,  # (1, n) bool
     p: float = 0.1,  # probability, sample by sample
     generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:  # (b, n, d), (b, n)
+) -> tuple[Tensor, Tensor]:  # like `ctx` and `mask`
     "Replace each sample's caption by the null caption with probability `p` (arXiv:2207.12598 algorithm 1)."
     drop = (torch.rand(len(ctx), generator=generator) < p).to(ctx.device)
-    return torch.where(drop[:, None, None], null_ctx, ctx), torch.where(drop[:, None], null_mask, mask)
+    return torch.where(drop.view(-1, *[1]*(ctx.ndim - 1)), null_ctx, ctx), torch.where(drop[:, None], null_mask, mask)
 
 # %% ../nbs/03_flow.ipynb #f86c3013
 def sample(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .core import Pretrained
 
-# %% ../nbs/00_vae.ipynb #2d4878cd
+# %% ../nbs/00_vae.ipynb #8b0cd088
 class Gaussian:
     "A diagonal Gaussian over latents, the encoder's answer."
     def __init__(
@@ -28,11 +28,11 @@ class Gaussian:
     ):
         self.mean, self.logvar = mean, logvar
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, noise: Tensor | torch.Generator | None = None) -> Tensor:
         "One draw, (b, c, h, w), differentiable in mean and logvar (arXiv:1312.6114 eq. (10))."
-        eps = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype,
-                          device=generator.device if generator else self.mean.device)
-        return self.mean + (0.5*self.logvar).exp()*eps.to(self.mean.device)
+        if isinstance(noise, Tensor): eps = noise
+        else: eps = torch.randn(self.mean.shape, generator=noise, dtype=self.mean.dtype, device=noise.device if noise else self.mean.device)
+        return self.mean + (0.5*self.logvar).exp()*eps.to(self.mean)
 
     def mode(self) -> Tensor:
         "The most likely latent, (b, c, h, w)."
@@ -124,7 +124,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor: return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
 
-# %% ../nbs/00_vae.ipynb #fbe6d67d
+# %% ../nbs/00_vae.ipynb #4aa58d74
 class VAE(Pretrained, nn.Module):
     "Pictures in [−1, 1] to standardised latents and back (arXiv:1312.6114, arXiv:2112.10752)."
     config_class = VAEConfig
@@ -160,11 +160,11 @@ class VAE(Pretrained, nn.Module):
     def forward(
         self,
         x: Tensor,  # (b, 3, H, W) in [−1, 1]
-        generator: torch.Generator | None = None,  # for the sample
+        noise: Tensor | torch.Generator | None = None,  # (b, c, H/f, W/f) for the sample, or what draws it
     ) -> tuple[Tensor, Gaussian]:  # reconstruction (b, 3, H, W), latents
         "Encode, sample, decode."
         d = self.encode(x)
-        return self.decode(d.sample(generator)), d
+        return self.decode(d.sample(noise)), d
 
 # %% ../nbs/00_vae.ipynb #3040214a
 @patch
@@ -203,13 +203,13 @@ def recon_loss(
         loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=2.)
     return loss
 
-# %% ../nbs/00_vae.ipynb #420c9dac
+# %% ../nbs/00_vae.ipynb #da241502
 def kl_loss(
     d: Gaussian,  # the encoder's answer
     free_bits: float = 0.5,  # nats per latent value; a channel below it feels no pressure
 ) -> Tensor:  # scalar, nats per latent value
-    "KL averaged within each channel, floored at `free_bits`, averaged over channels (arXiv:1606.04934 eq. (15))."
-    per_channel = reduce(d.kl(), 'b c h w -> c', 'mean')
+    "KL averaged within each channel of a picture, floored at `free_bits`, averaged over channels and pictures (after arXiv:1606.04934 eq. (15))."
+    per_channel = reduce(d.kl(), 'b c h w -> b c', 'mean')
     return per_channel.clamp(min=free_bits).mean()
 
 # %% ../nbs/00_vae.ipynb #855dc6f6
