@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test slow export run release bench sweep readme clean
+.PHONY: demo test export run release bench bench-train sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -18,12 +18,9 @@ test: .venv/.dev
 	@echo '== README says what the result files say'
 	python tools/readme.py --check
 	@echo '== every notebook from top to bottom (a few minutes)'
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --flags slow --n_workers 2 --timing
 	@echo '== the package as it is installed'
 	python -m pytest -q tools
-
-slow: .venv/.dev
-	OMP_NUM_THREADS=2 nbdev_test --flags slow --n_workers 1 --timing --do_print
 
 export: .venv/.dev
 	nbdev_clean && nbdev_export
@@ -36,6 +33,9 @@ release: .venv/.ok       # make release RUN=runs/nano: put a trained run into th
 
 bench: .venv/.ok         # times of the things people wait for, into data/results/bench.json
 	python tools/bench.py
+
+bench-train: .venv/.dev   # training steps compared, into data/results/train_bench.json
+	python tools/bench_train.py
 
 sweep: .venv/.ok         # scores by guidance and steps, into data/results/sweep.json
 	python tools/sweep.py

@@ -847,10 +847,10 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return to_bytes(vae, z)
 
-# %% ../nbs/04_train.ipynb #f7b065df
+# %% ../nbs/04_train.ipynb #33ffd5a7
 QUICK = dict(accumulate=1, optimizer='muon', flip=0., jitter=0., clip_norm=1.)
 RECIPES = dict(
-    base=dict(vae=TrainConfig(), clip=TrainConfig(), unet=TrainConfig(shift=3., small_size=256)),
+    base=dict(vae=TrainConfig(batch=16, accumulate=8), clip=TrainConfig(), unet=TrainConfig(shift=3., small_size=256)),
     nano=dict(
         vae=TrainConfig(**QUICK, steps=850, batch=16, lr=1e-2, betas=(0.9, 0.99), warmup=30, ema=0.995, kl_peak=2e-5,
                         kl_cycle=0, ssim=0., val_every=300, save_every=300),
