@@ -279,7 +279,7 @@ def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
     return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
 
-# %% ../nbs/04_train.ipynb #a8e2f041
+# %% ../nbs/04_train.ipynb #3bfd2416
 class Run:
     "The state of a training run around its loop: placing, resuming, saving, stopping, counting."
     SCALE = 2.**16                                                # of the loss in half precision, to begin with
@@ -298,6 +298,7 @@ class Run:
             raise ValueError('compile=True needs g++ or clang++ to build for a CPU: install one, or train without it')
         self.acc, self.dtype = Accelerator(cpu=device.type == 'cpu'), pick_dtype(device)[0]
         self.scaler = torch.amp.GradScaler(self.acc.device.type, self.SCALE, enabled=self.dtype == torch.float16)      # switched off it does nothing
+        torch.backends.cudnn.benchmark = True                     # each shape's fastest convolution, found by trying
         self.model, self.cfg, self.out, self.deadline, self.asked = model, cfg, out, deadline, ''
         self.rank, self.world, self.main = self.acc.process_index, self.acc.num_processes, self.acc.is_main_process
         if cfg.batch*cfg.accumulate % self.world: raise ValueError(f'batch × accumulate is {cfg.batch*cfg.accumulate}: it must be a multiple of the {self.world} processes')
@@ -847,7 +848,7 @@ def preview_images(
     z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
     return to_bytes(vae, z)
 
-# %% ../nbs/04_train.ipynb #33ffd5a7
+# %% ../nbs/04_train.ipynb #0fb81a5b
 QUICK = dict(accumulate=1, optimizer='muon', flip=0., jitter=0., clip_norm=1.)
 RECIPES = dict(
     base=dict(vae=TrainConfig(batch=16, accumulate=8), clip=TrainConfig(), unet=TrainConfig(shift=3., small_size=256)),
@@ -857,7 +858,7 @@ RECIPES = dict(
         clip=TrainConfig(**QUICK, steps=400, batch=64, lr=5e-3, betas=(0.9, 0.98), warmup=50, ema=0.99, agree=3.,
                          sketch=20., val_every=200, save_every=200),
         unet=TrainConfig(**QUICK, steps=1050, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997,
-                         time='uniform', cache_text=True, val_every=250, save_every=250)))
+                         time='uniform', val_every=250, save_every=250)))
 DEFAULTS = dict(base=dict(steps=20, guidance_scale=4., shift=3.), nano=dict(steps=20, guidance_scale=3., shift=1.))
 STAGES = 'vae', 'clip', 'unet'
 

@@ -17,11 +17,10 @@ name = sys.argv[2] if len(sys.argv) > 2 else None
 
 def stage(name):
     "What was trained, as the run's own files say."
-    state, log = read_json(run/'checkpoints'/name/'state.json'), read_log(run/'checkpoints'/f'{name}.jsonl')
-    c, last_loss = state['config'], [r for r in log if 'images_per_s' in r][-1]
-    seconds = sum(r['seconds'] for r in log if r.get('stopped')) or last_loss['step']*c['batch']*c['accumulate']/last_loss['images_per_s']
+    info, log = read_json(run/'checkpoints'/name/'final'/'trainer.json'), read_log(run/'checkpoints'/f'{name}.jsonl')
+    c = info['config']
     last = {k: v for r in log for k, v in r.items() if k.startswith('val_')}
-    return dict(updates=state['step'], batch=c['batch']*c['accumulate'], minutes=round(seconds/60, 1), **last, config=c)
+    return dict(updates=info['step'], batch=c['batch']*c['accumulate'], minutes=round(info['seconds']/60, 1), **last, config=c)
 
 
 def measured(model):

@@ -13,7 +13,8 @@ from minisd.clip import CLIP, Tokenizer
 from minisd.core import machine, write_json
 from minisd.data import World
 from minisd.metrics import HEADS, commit, labels
-from minisd.train import cache_latents, cache_texts, load_pairs, recipe, train_clip
+from minisd.cache import cache_latents
+from minisd.train import cache_texts, load_pairs, recipe, train_clip
 from minisd.unet import CrossAttention, ModelConfig
 from minisd.vae import VAE
 
@@ -55,7 +56,7 @@ def main():
     cfg, mc, rows = recipe('clip', 'nano'), ModelConfig.preset('nano').clip, {}
     pairs, val = load_pairs('world', mc.image_size, cfg.pictures, cfg.variants, cache=Path(sys.argv[1])/'cache')
     vae = VAE.from_pretrained(Path(sys.argv[1])/'vae')
-    latents = cache_latents(vae, pairs.images)
+    latents = cache_latents(Path(sys.argv[1])/'cache'/f'latents-{mc.image_size}', vae, pairs.images)
     tok = Tokenizer.train((t for ts in pairs.texts for t in ts), mc.vocab_size, mc.length)
     for name, c in CASES.items():
         torch.manual_seed(0)

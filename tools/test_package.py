@@ -1,6 +1,7 @@
 "What a notebook can't show: the package as it is installed, and the two commands' promises."
-import subprocess, sys, zipfile
+import json, subprocess, sys, zipfile
 from pathlib import Path
+from types import SimpleNamespace as Space
 
 import pytest
 
@@ -47,3 +48,20 @@ def test_nothing_unpickles():
     "Weights are read from safetensors only."
     for f in (root/'minisd').glob('*.py'):
         assert not any(w in f.read_text() for w in ('torch.load(', 'pickle', 'allow_pickle=True')), f
+
+
+def test_colab_keeps_its_torch_and_numpy(tmp_path):
+    "The notebook's install cell, resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
+    theirs = dict(torch='2.13.0', numpy='2.1.3')
+    cells = json.loads((root/'nbs'/'support'/'colab.ipynb').read_text())['cells']
+    install = next(''.join(c['source']) for c in cells if '#@title Install' in ''.join(c['source']))
+    body, commands = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from '))), []
+    bare = Space(util=Space(find_spec=lambda name: None))
+    exec(body, dict(importlib=bare, sys=sys, version=theirs.get, subprocess=Space(run=lambda command, **_: commands.append(command))))
+    [command], report = commands, tmp_path/'report.json'
+    here = [f'minisd[cuda] @ {root.as_uri()}' if a.startswith('minisd') else a for a in command]
+    assert here != command
+    subprocess.run([*here, '--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report], check=True, capture_output=True)
+    got = {i['metadata']['name'].lower(): i['metadata']['version'].split('+')[0] for i in json.loads(report.read_text())['install']}
+    assert {p: got[p] for p in theirs} == theirs
+    assert {'minisd', 'bitsandbytes', 'accelerate'} <= got.keys()
