@@ -10,8 +10,8 @@ __all__ = ['HOUSEKEEPING', 'QUICK', 'RECIPES', 'DEFAULTS', 'STAGES', 'TrainConfi
            'encode_texts', 'cache_texts', 'phase', 'unet_batches', 'train_unet', 'write_index', 'preview_images',
            'recipe', 'part', 'finished', 'Maker', 'run_stage', 'bring', 'open_run', 'fits', 'train']
 
-# %% ../nbs/04_train.ipynb #2d2be6dc
-import json, math, shutil, signal, time
+# %% ../nbs/04_train.ipynb #615165bc
+import json, logging, math, shutil, signal, time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -164,7 +164,7 @@ def orthogonalize(
         x = a*x + (b*s + c*s @ s) @ x
     return x
 
-# %% ../nbs/04_train.ipynb #bbc31ccd
+# %% ../nbs/04_train.ipynb #e81cc3ef
 class Muon(torch.optim.AdamW):
     "Orthogonalised momentum for parameter groups with `muon=True` (arXiv:2502.16982), AdamW for the others."
     @torch.no_grad()
@@ -207,6 +207,7 @@ def make_optimizer(
     if matrices: groups.append(dict(params=matrices, weight_decay=cfg.weight_decay, muon=True, momentum=0.95))
     if cfg.optimizer == 'muon': return Muon(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
     if cfg.optimizer == 'adamw': return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
+    logging.getLogger('bitsandbytes').setLevel(logging.ERROR)    # on a CPU it would report kernels that nothing here needs
     try: from bitsandbytes.optim import AdamW8bit
     except ImportError: raise ValueError("optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or train with optimizer=adamw") from None
     opt = AdamW8bit(groups, lr=cfg.lr, betas=cfg.betas)
