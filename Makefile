@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train sweep readme clean
+.PHONY: demo test export run release bench bench-train postmortem sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -36,6 +36,9 @@ bench: .venv/.ok         # times of the things people wait for, into data/result
 
 bench-train: .venv/.dev   # training steps compared, into data/results/train_bench.json
 	python tools/bench_train.py
+
+postmortem: .venv/.ok    # v1's faults, each as an experiment: about an hour; into data/results/v1.json and figures/v1_*.png
+	python tools/postmortem.py
 
 sweep: .venv/.ok         # scores by guidance and steps, into data/results/sweep.json
 	python tools/sweep.py

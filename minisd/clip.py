@@ -182,7 +182,7 @@ class ImageTower(nn.Module):
         for block in self.blocks: x = block(x)
         return self.norm(x)
 
-# %% ../nbs/01_clip.ipynb #5fe906d9
+# %% ../nbs/01_clip.ipynb #c111c5b9
 class CLIP(Pretrained, nn.Module):
     "Text and image towers with one shared embedding space (arXiv:2103.00020)."
     config_class = CLIPConfig
@@ -203,6 +203,15 @@ class CLIP(Pretrained, nn.Module):
         "Token states for the UNet, pooled embedding for retrieval."
         states = self.text(ids, mask).float()
         return states, F.normalize(states[:, 0], dim=-1)
+
+    def context(
+        self,
+        ids: Tensor,  # (b, n) int64
+        mask: Tensor,  # (b, n) bool, True where there is a token
+    ) -> tuple[Tensor, Tensor]:  # states (b, m, d) and their mask (b, m), m the length of the longest caption
+        "What the UNet reads of captions: the states of all their tokens."
+        n = int(mask.sum(1).max())
+        return self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n]
 
     def encode_image(
         self,

@@ -821,13 +821,13 @@ def train_unet(
     fit(unet, loss_fn, unet_batches(vae, clip, tok, train, cfg, latents), cfg, out, validate, **kw)
     return unet.eval()
 
-# %% ../nbs/04_train.ipynb #d39f4509
+# %% ../nbs/04_train.ipynb #6afdb618
 def write_index(
     folder: Path,
     defaults: dict,  # steps, guidance_scale, shift: how to sample
 ) -> Path:
     "Say what the folder holds and how to sample from it."
-    parts = dict(vae='minisd.vae.VAE', clip='minisd.clip.CLIP', unet='minisd.unet.UNet', tokenizer='tokenizer.json')
+    parts = dict(vae='minisd.vae.VAE', clip='minisd.clip.CLIP', unet='minisd.unet.UNet', tokenizer='minisd.clip.Tokenizer')
     return write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=defaults))
 
 @torch.no_grad()
