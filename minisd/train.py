@@ -251,13 +251,14 @@ def load_moments(
         for k, v in moments.items():
             if isinstance(v, Tensor) and v.shape == p.shape: moments[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
 
-# %% ../nbs/04_train.ipynb #6b791724
+# %% ../nbs/04_train.ipynb #664ca1b2
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
     def __init__(self, path: Path, on: bool = True, tensorboard: bool = False):
         self.path, self.on, self.records, self.unwritten, self.board = path, on, [], '', None
         if not on: return
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n'): self.unwritten = '\n'    # a line was cut off: the next one is not to be lost with it
         if not tensorboard: return
         try: from torch.utils.tensorboard import SummaryWriter
         except ImportError: raise ValueError('tensorboard=True needs tensorboard: pip install tensorboard, or train without it') from None
