@@ -97,9 +97,9 @@ class WordTokenizer:
         if not isinstance(data, dict) or data.get('kind') != 'words': raise ValueError(f'{path} is not a tokenizer of words')
         return cls(data['words'], data['vocab_size'], data['length'])
 
-# %% ../nbs/support/v1.ipynb #4bfb1390
+# %% ../nbs/support/v1.ipynb #e8aacbdd
 NAMES = dict(
-    vae=[(r'encoder\.levels\.', 'encoder.encoder.'), (r'encoder\.(mean|logvar)\.', lambda m: f'encoder.fc_{dict(mean="mu", logvar="logvar")[m[1]]}.'), (r'decoder\.conv_in', 'decoder.decoder_input'),
+    vae=[(r'encoder\.levels\.', 'encoder.encoder.'), (r'encoder\.mean\.', 'encoder.fc_mu.'), (r'encoder\.logvar\.', 'encoder.fc_logvar.'), (r'decoder\.conv_in', 'decoder.decoder_input'),
          (r'decoder\.levels\.2\.', 'decoder.final_layer.'), (r'decoder\.levels\.', 'decoder.decoder.'), (r'decoder\.conv_out', 'decoder.final_layer.3')],
     clip=[(r'^(text|image)\.', r'\1_encoder.'), (r'\.blocks\.', '.transformer.'), (r'\.pos$', '.pos_embedding'), (r'\.token\.', '.token_embedding.'), (r'\.cls$', '.cls_token'),
           (r'\.patch\.', '.patch_embed.')],
@@ -158,7 +158,7 @@ def read_pickle(
         if asks := re.search(r'GLOBAL ([\w.]+)', str(e)): raise ValueError(f'{file} asks to run {asks[1]}, which is code, not weights: it was not run, and the file is not read') from None
         raise ValueError(f'{file} is not a whole file of v1: it may have been cut off, or is something else; get it anew') from None
 
-# %% ../nbs/support/v1.ipynb #62213b87
+# %% ../nbs/support/v1.ipynb #a098ebfe
 def weights_in(
     file: str | Path,
     which: str = 'raw',  # "raw" weights or the average, "ema"
@@ -206,11 +206,10 @@ def read_words(
     if not isinstance(data, dict) or 'word2idx' not in data:
         raise ValueError(f'{file} holds {", ".join(map(str, list(data)[:4])) if isinstance(data, dict) else type(data).__name__}: a tokenizer of v1 has word2idx and idx2word')
     words = data['word2idx']
-    special = {'PAD': 0, 'UNK': 1, 'SOS': 2, 'EOS': 3}
-    try: return WordTokenizer({str(k): int(v) for k, v in words.items() if int(v) not in special.values()}, vocab_size, length)
+    try: return WordTokenizer({str(k): int(v) for k, v in words.items() if int(v) > WordTokenizer.END}, vocab_size, length)
     except (ValueError, TypeError, AttributeError) as e: raise ValueError(f'{file} is not a tokenizer of v1: {e}') from None
 
-# %% ../nbs/support/v1.ipynb #ae26ea85
+# %% ../nbs/support/v1.ipynb #5f8db4a0
 def import_v1(
     vae: str | Path,  # v1's checkpoint
     clip: str | Path,  # v1's checkpoint
@@ -228,7 +227,7 @@ def import_v1(
     layout = {k: v1_layout(k, blank(k, cfg, 'meta')) for k in files}
     words = read_words(tokenizer, cfg.clip.vocab_size, cfg.clip.length)
     states = {k: weights_in(f, weights) for k, f in files.items()}
-    for k, f in files.items(): check_layout(f, k, states[k], layout[k] and layout)
+    for k, f in files.items(): check_layout(f, k, states[k], layout)
     for k in files:
         model = blank(k, cfg, 'meta').to_empty(device='cpu')
         ours = {name: states[k][v1].reshape(model.state_dict()[name].shape) for name, (v1, _) in layout[k].items()}

@@ -7,7 +7,7 @@ import torch
 
 from minisd.core import machine, read_json, write_json
 from minisd.metrics import commit
-from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, result, waterfall
+from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, measured, result, waterfall
 from minisd.viz import grid
 
 root, small = Path(__file__).resolve().parents[1], '--small' in sys.argv
@@ -17,22 +17,25 @@ shares = (0., 0.5) if small else SHARES
 file, start = out/'data'/'results'/'v1.json', time.monotonic()
 
 
-def strip(name, rows, cell=64):
-    "Rows of pictures under one another, labelled: figures/v1_NAME.png."
-    images, labels = zip(*((x, label) for label, pics in rows for x in pics))
+def sheet(name, images, labels, **kw):
+    "A grid of pictures as figures/v1_NAME.png."
     path = out/'figures'/f'v1_{name}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
-    grid(list(images), list(labels), cols=len(rows[0][1]), cell=cell, gap=4).save(path)
+    grid(images, labels, gap=4, **kw).save(path)
+
+
+def strip(name, rows):
+    "Rows of pictures under one another, the first of each labelled."
+    images, labels = zip(*((x, label if i == 0 else '') for label, pics in rows for i, x in enumerate(pics)))
+    sheet(name, list(images), list(labels), cols=len(rows[0][1]), cell=64)
 
 
 def columns(name, cases, shares, images, label):
-    "A row a case, a column a share, one picture each: figures/v1_NAME.png."
+    "Two rows a case, a column a share."
     k = next(iter(images.values())).shape[0]
     rows = [(case, i) for case in cases for i in range(min(2, k))]
     pics = [images[f'{case} {f:g}'][i] for case, i in rows for f in shares]
-    path = out/'figures'/f'v1_{name}.png'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    grid(pics, [f'{label.get(case, case)}, {f:g}' if i == 0 else '' for case, i in rows for f in shares], cols=len(shares), cell=96, gap=4).save(path)
+    sheet(name, pics, [f'{label.get(case, case)}, {f:g}' if i == 0 else '' for case, i in rows for f in shares], cols=len(shares), cell=96)
 
 
 def averages(lab, nets):
@@ -86,7 +89,6 @@ def clock(lab, nets):
     net, rows = nets(Faults())[0].net, []
     for steps in (2, 5) if small else (5, 10, 20, 50):
         for fast in (False, True):
-            from minisd.postmortem import measured
             score, images = measured(lab, net, Faults(fast_clock=fast), n, steps=steps)
             rows.append(dict(steps=steps, fast_clock=fast, score=score))
     return rows
