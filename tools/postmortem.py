@@ -3,48 +3,58 @@ import statistics, sys, time
 from datetime import date
 from pathlib import Path
 
+import matplotlib; matplotlib.use('Agg')
+import matplotlib.pyplot as plt
 import torch
 
 from minisd.core import machine, read_json, write_json
 from minisd.metrics import commit
 from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, measured, result, waterfall
-from minisd.viz import grid
 
 root, small = Path(__file__).resolve().parents[1], '--small' in sys.argv
 out = Path(sys.argv[sys.argv.index('--small') + 1]) if small else root
 updates, n, seeds = (4, 4, 2) if small else (300, 128, 3)
+SIZES = dict(averages=dict(updates=updates, captions=min(n, 64)),
+             batchnorm=dict(updates=4, pictures=8, train=32) if small else dict(updates=200, pictures=64, train=3000),
+             clips=dict(updates=2, pairs=32, train=128) if small else dict(updates=150, pairs=256, train=6000))
 shares = (0., 0.5) if small else SHARES
 file, start = out/'data'/'results'/'v1.json', time.monotonic()
 
 
-def sheet(name, images, labels, **kw):
-    "A grid of pictures as figures/v1_NAME.png."
-    path = out/'figures'/f'v1_{name}.png'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    grid(images, labels, gap=4, **kw).save(path)
+def plate(name, rows, columns=None):
+    "Rows of (label, pictures, notes under them or none) as figures/v1_NAME.png."
+    n = len(rows[0][1])
+    fig, axes = plt.subplots(len(rows), n, figsize=(1.6 + 0.95*n, sum(1.2 if notes else 0.97 for *_, notes in rows) + 0.25), squeeze=False, layout='constrained')
+    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    for first, axs, (label, pics, notes) in zip([True] + [False]*len(rows), axes, rows):
+        for k, (ax, x) in enumerate(zip(axs, pics)):
+            ax.imshow(x.permute(1, 2, 0).numpy(), interpolation='nearest'); ax.set(xticks=[], yticks=[]); ax.spines[:].set_visible(False)
+            if notes: ax.set_xlabel(notes[k], fontsize=9, labelpad=2)
+            if columns and first: ax.set_title(columns[k], fontsize=10, pad=3)
+        axs[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=10, labelpad=6)
+    (out/'figures').mkdir(parents=True, exist_ok=True)
+    fig.savefig(out/'figures'/f'v1_{name}.png', dpi=110, facecolor='white'); plt.close(fig)
 
 
-def strip(name, rows):
-    "Rows of pictures under one another, the first of each labelled."
-    images, labels = zip(*((x, label if i == 0 else '') for label, pics in rows for i, x in enumerate(pics)))
-    sheet(name, list(images), list(labels), cols=len(rows[0][1]), cell=64)
+def by_share(name, shares, groups):
+    "Two rows a group of (label, pictures by share, notes by share), a column a share."
+    rows = [(label if i == 0 else '', [images[f][i] for f in shares], [notes[f] for f in shares] if i else None) for label, images, notes in groups for i in range(2)]
+    plate(name, rows, [f'{f:.3g} %' for f in (100*f for f in shares)])
 
 
-def columns(name, cases, shares, images, label):
-    "Two rows a case, a column a share."
-    k = next(iter(images.values())).shape[0]
-    rows = [(case, i) for case in cases for i in range(min(2, k))]
-    pics = [images[f'{case} {f:g}'][i] for case, i in rows for f in shares]
-    sheet(name, pics, [f'{label.get(case, case)}, {f:g}' if i == 0 else '' for case, i in rows for f in shares], cols=len(shares), cell=96)
+def judged(score):
+    "What stands beside a row of pictures."
+    return f'accuracy {score["mean"]:.2f}\ngrain {score["grain"]:.2f}'
 
 
 def averages(lab, nets):
     "What is sampled from averaged weights that hold a share of a random start."
-    rows, names = [], dict(own='own start', other='another start', anew='begun anew')
+    rows, names = [], dict(own='its own\nstart', other='another\nstart', anew='begun anew\nin the last\nquarter')
     for v1_init in (False, True):
-        got, images = averaging(lab, v1_init, updates, shares, min(n, 64))
+        got, images = averaging(lab, v1_init, updates, shares, SIZES['averages']['captions'])
         rows += got
-        columns(f'averages_{"v1" if v1_init else "ours"}', CASES, shares, images, names)
+        mean = {(r['case'], r['share']): f'{r["score"]["mean"]:.2f}' for r in got}
+        by_share(f'averages_{"v1" if v1_init else "ours"}', shares, [(names[c], {f: images[f'{c} {f:g}'] for f in shares}, {f: mean[c, f] for f in shares}) for c in CASES])
     return rows
 
 
@@ -54,13 +64,13 @@ def singles(lab, nets):
     for seed in range(seeds):
         got, images = result(nets, Faults(), seed=seed, n=n)
         rows.append(dict(fault=None, seed=seed, **got))
-        if seed == 0: pics.append(('no fault', images[:8]))
+        if seed == 0: pics.append((f'no fault\n{judged(got["score"])}', images[:8], None))
     for name, value in SINGLE.items():
         got, images = result(nets, Faults(**{name: value}), n=n)
-        rows.append(dict(fault=name, value=value, seed=0, **got)); pics.append((name.replace('_', ' '), images[:8]))
+        rows.append(dict(fault=name, value=value, seed=0, **got)); pics.append((f'{name.replace("_", " ")}\n{judged(got["score"])}', images[:8], None))
     got, images = result(nets, Faults(), anew=True, n=n)
-    rows.append(dict(fault='average', value=LEFT, seed=0, **got)); pics.append(('average begun anew', images[:8]))
-    strip('singles', pics)
+    rows.append(dict(fault='average', value=LEFT, seed=0, **got)); pics.append((f'average begun anew\n{judged(got["score"])}', images[:8], None))
+    plate('singles', pics)
     return rows
 
 
@@ -70,7 +80,7 @@ def falls(lab, nets):
     clean = statistics.mean(r['score']['mean'] for r in rows if r['fault'] is None)
     order = [r['fault'] for r in sorted((r for r in rows if r['fault']), key=lambda r: r['score']['mean'] - clean)]
     got, images = waterfall(nets, order, n)
-    strip('waterfall', [('all faults' if k == 'all' else f'− {k.replace("_", " ")}', v[:8]) for k, v in images.items()])
+    plate('waterfall', [(f'{"all faults" if r["without"] is None else "without " + r["without"].replace("_", " ")}\n{judged(r["score"])}', images[r['without'] or 'all'][:8], None) for r in got])
     return got
 
 
@@ -96,14 +106,15 @@ def clock(lab, nets):
 
 def norms(lab, nets):
     "A VAE with BatchNorm, and one with GroupNorm, under averaged parameters."
-    rows, images = batchnorm(4 if small else 200, shares, n=8 if small else 64, pictures=32 if small else 3000)
-    columns('batchnorm', list(dict.fromkeys(r['kind'] for r in rows)), shares, images, {})
+    rows, images = batchnorm(SIZES['batchnorm']['updates'], shares, SIZES['batchnorm']['pictures'], SIZES['batchnorm']['train'])
+    psnr, names = {(r['kind'], r['share']): f'{r["psnr"]:.1f} dB' for r in rows}, dict.fromkeys(r['kind'] for r in rows)
+    by_share('batchnorm', shares, [(k.replace(', ', ',\n').replace('statistics of its own', 'its own\nstatistics'), {f: images[f'{k} {f:g}'] for f in shares}, {f: psnr[k, f] for f in shares}) for k in names])
     return rows
 
 
 def negatives(lab, nets):
     "Small CLIPs with fewer negatives, and with padding read as words."
-    return clips(2, 128, 32) if small else clips()
+    return clips(SIZES['clips']['updates'], SIZES['clips']['train'], SIZES['clips']['pairs'])
 
 
 EXPERIMENTS = dict(singles=singles, waterfall=falls, averages=averages, replay=replay, clock=clock, batchnorm=norms, clips=negatives)
@@ -119,7 +130,7 @@ def main():
     for name in todo:
         began = time.monotonic()
         rows = EXPERIMENTS[name](lab, nets)
-        DONE[name] = dict(rows=rows, minutes=round((time.monotonic() - began)/60, 1), updates=updates, captions=n, machine=machine(), commit=commit(), date=str(date.today()))
+        DONE[name] = dict(rows=rows, **SIZES.get(name, dict(updates=updates, captions=n)), minutes=round((time.monotonic() - began)/60, 1), machine=machine(), commit=commit(), date=str(date.today()))
         write_json(file, DONE)
         print(f'{name}: {DONE[name]["minutes"]} minutes, {(time.monotonic() - start)/60:.1f} in all', flush=True)
 
