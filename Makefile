@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train postmortem sweep readme clean
+.PHONY: demo test export run release bench bench-train postmortem put-back sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -39,6 +39,9 @@ bench-train: .venv/.dev   # training steps compared, into data/results/train_ben
 
 postmortem: .venv/.ok    # v1's faults, each as an experiment: about an hour; into data/results/v1.json and figures/v1_*.png
 	python tools/postmortem.py
+
+put-back: .venv/.dev     # puts each of v1's faults back and sees a test fail: a few minutes
+	python tools/put_back.py
 
 sweep: .venv/.ok         # scores by guidance and steps, into data/results/sweep.json
 	python tools/sweep.py

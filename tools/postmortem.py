@@ -9,15 +9,16 @@ import torch
 
 from minisd.core import machine, read_json, write_json
 from minisd.metrics import commit
-from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, measured, result, waterfall
+from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, crops, floors, measured, preview_range, result, waterfall
 
 root, small = Path(__file__).resolve().parents[1], '--small' in sys.argv
 out = Path(sys.argv[sys.argv.index('--small') + 1]) if small else root
 updates, n, seeds = (4, 4, 2) if small else (300, 128, 3)
 SIZES = dict(averages=dict(updates=updates, captions=min(n, 64)),
              batchnorm=dict(updates=4, pictures=8, train=32) if small else dict(updates=200, pictures=64, train=3000),
-             clips=dict(updates=2, pairs=32, train=128) if small else dict(updates=150, pairs=256, train=6000))
-shares = (0., 0.5) if small else SHARES
+             clips=dict(updates=2, pairs=32, train=128) if small else dict(updates=150, pairs=256, train=6000),
+             untrained=dict(pictures=16 if small else 256))
+shares = (0., 0.18, 0.27, 0.8) if small else SHARES
 file, start = out/'data'/'results'/'v1.json', time.monotonic()
 
 
@@ -44,7 +45,7 @@ def by_share(name, shares, groups):
 
 def judged(score):
     "What stands beside a row of pictures."
-    return f'accuracy {score["mean"]:.2f}\ngrain {score["grain"]:.2f}'
+    return f'accuracy {score["mean"]:.2f}\nstructure {score["structure"]:.2f}'
 
 
 def averages(lab, nets):
@@ -117,7 +118,13 @@ def negatives(lab, nets):
     return clips(SIZES['clips']['updates'], SIZES['clips']['train'], SIZES['clips']['pairs'])
 
 
-EXPERIMENTS = dict(singles=singles, waterfall=falls, averages=averages, replay=replay, clock=clock, batchnorm=norms, clips=negatives)
+def untrained(lab, nets):
+    "The wrong range, free bits, and pictures squashed to a square."
+    m = 16 if small else 256
+    return dict(range=preview_range(lab.pipe.vae, m)[0], floors=floors(min(m, 64)), crops=crops(m)[0])
+
+
+EXPERIMENTS = dict(untrained=untrained, singles=singles, waterfall=falls, averages=averages, replay=replay, clock=clock, batchnorm=norms, clips=negatives)
 
 
 def main():

@@ -41,10 +41,16 @@ def changes(stage):
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in now.items() if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every', 'compile'))
 
 
+def verdicts():
+    "v1's faults, and what each does."
+    from minisd.postmortem import verdict_table
+    return verdict_table(read_json(root/'data'/'results'/'v1.json'), 'nbs/')
+
+
 def main():
     file = root/'README.md'
     text = new = file.read_text(encoding='utf-8')
-    for name, make in dict(facts=facts, results=results, quick=quick).items():
+    for name, make in dict(facts=facts, results=results, quick=quick, verdicts=verdicts).items():
         new = re.sub(rf'(<!-- {name} -->\n).*?(\n<!-- /{name} -->)', lambda m: m[1] + make() + m[2], new, flags=re.S)
     if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
     if new != text: file.write_text(new, encoding='utf-8')

@@ -44,6 +44,36 @@ def test_generating_imports_nothing_heavy():
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
 
 
+def test_postmortem_in_short(tmp_path):
+    "make postmortem, with four updates a training: every experiment runs, and the table of verdicts can be made of what it writes."
+    from minisd.core import read_json
+    from minisd.postmortem import FINDINGS, verdict_table
+    r = subprocess.run([sys.executable, root/'tools'/'postmortem.py', '--small', tmp_path], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr[-2000:]
+    results = read_json(tmp_path/'data'/'results'/'v1.json')
+    assert results.keys() == read_json(root/'data'/'results'/'v1.json').keys()
+    assert verdict_table(results).count('\n|') == len(FINDINGS) + 1
+    assert {f.name for f in (tmp_path/'figures').glob('v1_*.png')} == {f.name for f in (root/'figures').glob('v1_*.png')}
+
+
+def test_pictures_that_are_shown_are_there():
+    "Every picture that a notebook or README links exists and says what it shows."
+    import re
+    texts = {root/'README.md': [(root/'README.md').read_text()]}
+    for f in (root/'nbs').rglob('*.ipynb'): texts[f] = [''.join(c['source']) for c in json.loads(f.read_text())['cells'] if c['cell_type'] == 'markdown']
+    shown = [(f, alt, src) for f, cells in texts.items() for t in cells for alt, src in re.findall(r'!\[(.*?)\]\((.*?)\)', t)]
+    assert len(shown) >= 3
+    for f, alt, src in shown: assert alt and (f.parent/src).is_file(), (f, alt, src)
+
+
+def test_guards_stand_where_the_findings_say():
+    "Each finding names a notebook and a heading in it."
+    from minisd.postmortem import FINDINGS
+    for name, f in FINDINGS.items():
+        cells = json.loads((root/'nbs'/f'{f.guard[0]}.ipynb').read_text())['cells']
+        assert any(f'## {f.guard[1]}' in ''.join(c['source']).splitlines() for c in cells if c['cell_type'] == 'markdown'), (name, f.guard)
+
+
 def test_nothing_unpickles():
     "Weights are read from safetensors only; the importer of v1's pickles runs nothing in them."
     for f in (root/'minisd').glob('*.py'):
