@@ -1,5 +1,5 @@
 "Put v1's faults back, one at a time, and see that a test notices: python tools/put_back.py [NAME …]. Nothing in the repository is changed."
-import json, subprocess, sys
+import json, os, subprocess, sys
 from pathlib import Path
 
 from minisd.postmortem import FINDINGS
@@ -34,7 +34,8 @@ def tried(name):
     hits = [c for c in nb.cells if c.cell_type == 'code' and good in c.source]
     if len(hits) != 1: return 'nowhere', f'{len(hits)} cells of {file.name} hold what is to be changed'
     hits[0].source = hits[0].source.replace(good, bad)
-    shell, heading = CaptureShell(path=file.parent), ''
+    os.chdir(file.parent)
+    shell, heading = CaptureShell(path='.'), ''
     for c in nb.cells:
         heading = next((l.lstrip('# ') for l in reversed(c.source.splitlines()) if l.startswith(('## ', '### '))), heading) if c.cell_type == 'markdown' else heading
         if c.cell_type != 'code' or 'nbdev_export' in c.source or '#| eval: false' in c.source: continue
