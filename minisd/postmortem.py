@@ -475,7 +475,7 @@ def turns_to_noise(
     "The smallest share of the start at which an average gives noise."
     return min((r['share'] for r in results['averages']['rows'] if (r['case'], r['v1_init']) == (case, v1_init) and is_noise(results, r['score'])), default=None)
 
-# %% ../nbs/support/postmortem.ipynb #ffc3b311
+# %% ../nbs/support/postmortem.ipynb #3c22b1fa
 @dataclass(frozen=True)
 class Finding:
     "One of v1's faults."
@@ -487,7 +487,7 @@ FINDINGS = dict(
     own=Finding('average with decay 0.9999 from the first update on', 'warm-up of the decay', ('04_train', 'Averaged weights')),
     other=Finding('average made before the checkpoint was loaded, from another start', 'average made after loading; a resume that loses state is refused', ('04_train', 'The loop')),
     anew=Finding('average begun anew in every session', 'the average is part of the checkpoint', ('04_train', 'The loop')),
-    session=Finding('random numbers replayed in every session', 'random numbers named by seed and update', ('04_train', 'Batches that remember nothing')),
+    session=Finding('random numbers replayed in every session', 'random numbers named by seed and update', ('04_train', 'The loop')),
     latent_std=Finding('latents never standardised', 'mean and deviation a channel, in the checkpoint', ('00_vae', 'The VAE, with standardised latents')),
     range=Finding('VAE previews fed pictures in [0, 1]', 'one function from bytes to the range of the network', ('04_train', 'Stage 1: the VAE')),
     norm=Finding('averaged parameters beside live BatchNorm statistics', 'GroupNorm, and all of the state is averaged', ('00_vae', 'The VAE, with standardised latents')),
