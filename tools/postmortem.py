@@ -25,21 +25,21 @@ file, start = out/'data'/'results'/'v1.json', time.monotonic()
 def plate(name, rows, columns=None):
     "Rows of (label, pictures, notes under them or none) as figures/v1_NAME.png."
     n = len(rows[0][1])
-    fig, axes = plt.subplots(len(rows), n, figsize=(1.6 + 0.95*n, sum(1.2 if notes else 0.97 for *_, notes in rows) + 0.25), squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(len(rows), n, figsize=(1.6 + 0.95*n, sum(1.05 + 0.13*(1 + notes[0].count('\n')) if notes else 0.97 for *_, notes in rows) + 0.25), squeeze=False, layout='constrained')
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     for first, axs, (label, pics, notes) in zip([True] + [False]*len(rows), axes, rows):
         for k, (ax, x) in enumerate(zip(axs, pics)):
             ax.imshow(x.permute(1, 2, 0).numpy(), interpolation='nearest'); ax.set(xticks=[], yticks=[]); ax.spines[:].set_visible(False)
-            if notes: ax.set_xlabel(notes[k], fontsize=9, labelpad=2)
+            if notes: ax.set_xlabel(notes[k], fontsize=8, labelpad=2)
             if columns and first: ax.set_title(columns[k], fontsize=10, pad=3)
         axs[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=10, labelpad=6)
     (out/'figures').mkdir(parents=True, exist_ok=True)
     fig.savefig(out/'figures'/f'v1_{name}.png', dpi=110, facecolor='white'); plt.close(fig)
 
 
-def by_share(name, shares, groups):
+def by_share(name, shares, groups, shown=(0, 1)):
     "Two rows a group of (label, pictures by share, notes by share), a column a share."
-    rows = [(label if i == 0 else '', [images[f][i] for f in shares], [notes[f] for f in shares] if i else None) for label, images, notes in groups for i in range(2)]
+    rows = [(label if k == 0 else '', [images[f][i] for f in shares], [notes[f] for f in shares] if k else None) for label, images, notes in groups for k, i in enumerate(shown)]
     plate(name, rows, [f'{f:.3g} %' for f in (100*f for f in shares)])
 
 
@@ -54,8 +54,8 @@ def averages(lab, nets):
     for v1_init in (False, True):
         got, images = averaging(lab, v1_init, updates, shares, SIZES['averages']['captions'])
         rows += got
-        mean = {(r['case'], r['share']): f'{r["score"]["mean"]:.2f}' for r in got}
-        by_share(f'averages_{"v1" if v1_init else "ours"}', shares, [(names[c], {f: images[f'{c} {f:g}'] for f in shares}, {f: mean[c, f] for f in shares}) for c in CASES])
+        says = {(r['case'], r['share']): judged(r['score']) for r in got}
+        by_share(f'averages_{"v1" if v1_init else "ours"}', shares, [(names[c], {f: images[f'{c} {f:g}'] for f in shares}, {f: says[c, f] for f in shares}) for c in CASES], (0, 1) if small else (3, 6))      # a sunset and a day under a clear sky
     return rows
 
 
@@ -83,6 +83,13 @@ def falls(lab, nets):
     got, images = waterfall(nets, order, n)
     plate('waterfall', [(f'{"all faults" if r["without"] is None else "without " + r["without"].replace("_", " ")}\n{judged(r["score"])}', images[r['without'] or 'all'][:8], None) for r in got])
     return got
+
+
+def all_but_one(lab, nets):
+    "All faults of the UNet but the average."
+    got, images = result(nets, Faults(**SINGLE), n=n)
+    plate('all_but_average', [(f'all but the\naverage\n{judged(got["score"])}', images[:8], None)])
+    return [dict(fault='all but the average', **got)]
 
 
 def replay(lab, nets):
@@ -124,7 +131,7 @@ def untrained(lab, nets):
     return dict(range=preview_range(lab.pipe.vae, m)[0], floors=floors(min(m, 64)), crops=crops(m)[0])
 
 
-EXPERIMENTS = dict(untrained=untrained, singles=singles, waterfall=falls, averages=averages, replay=replay, clock=clock, batchnorm=norms, clips=negatives)
+EXPERIMENTS = dict(untrained=untrained, singles=singles, waterfall=falls, all_but_average=all_but_one, averages=averages, replay=replay, clock=clock, batchnorm=norms, clips=negatives)
 
 
 def main():
