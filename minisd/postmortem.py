@@ -513,7 +513,7 @@ FINDINGS = dict(
     generic=Finding('captions that say nothing', 'captions that decide the picture', ('support/data', 'World: the dataset')),
     crops=Finding('pictures squashed to a square', 'the shorter side fitted, the middle cut out', ('support/data', 'Your own pictures')))
 
-# %% ../nbs/support/postmortem.ipynb #2ec79d7a
+# %% ../nbs/support/postmortem.ipynb #961cfdda
 def measured_effects(
     results: dict,  # what `make postmortem` wrote
 ) -> dict[str, tuple[str, str]]:  # by name of the finding: the effect in words, the verdict
@@ -521,7 +521,12 @@ def measured_effects(
     single = {r['fault']: r for r in results['singles']['rows']}
     says = lambda s: f'accuracy {s["mean"]:.2f}, structure {s["structure"]:.2f}'
     average = {(r['case'], r['share']): r['score'] for r in results['averages']['rows'] if r['v1_init']}
-    out = {n: (says(single[n]['score']), verdict(results, single[n]['score'], None if n == 'latent_std' else single[n]['loss'])) for n in SINGLE}
+    _, losses, _ = clean_runs(results)
+    def effect(name):
+        loss = None if name == 'latent_std' else single[name]['loss']                   # another target
+        high = loss and sum(loss)/5 > 2*max(losses) - min(losses)
+        return says(single[name]['score']) + (f', validation loss {sum(loss)/5:.3f}, not {min(losses):.3f} to {max(losses):.3f}' if high else ''), verdict(results, single[name]['score'], loss)
+    out = {n: effect(n) for n in SINGLE}
     for case, share in (('own', 0.18), ('other', 0.27), ('anew', 0.8)):
         noise, tried = turns_to_noise(results, case, True), sorted({s for c, s in average if c == case})
         turn = f'noise between {max(s for s in tried if s < noise):.0%} and {noise:.0%}' if noise else 'noise at no share'
