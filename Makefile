@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train postmortem put-back sweep readme clean
+.PHONY: demo test export run release bench bench-train bench-sample fit-sampler drive postmortem put-back sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -37,13 +37,22 @@ bench: .venv/.ok         # times of the things people wait for, into data/result
 bench-train: .venv/.dev   # training steps compared, into data/results/train_bench.json
 	python tools/bench_train.py
 
+bench-sample: .venv/.ok   # sampling against the same network driven naively, into data/results/sample_bench.json
+	python tools/bench_sample.py
+
+fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model, into minisd/weights/nano/sampling.json
+	minisd fit-sampler minisd/weights/nano
+
+drive: .venv/.dev        # the widget in a real browser (Chromium), screenshots into figures/
+	python tools/drive_widget.py --figures
+
 postmortem: .venv/.ok    # v1's faults, each as an experiment: about an hour; into data/results/v1.json and figures/v1_*.png
 	python tools/postmortem.py
 
 put-back: .venv/.dev     # puts each of v1's faults back and sees a test fail: a few minutes
 	python tools/put_back.py
 
-sweep: .venv/.ok         # scores by guidance and steps, into data/results/sweep.json
+sweep: .venv/.ok         # solvers, grids and guidance compared, about half an hour; into data/results/sweep.json and figures/sweep.png
 	python tools/sweep.py
 
 readme: .venv/.ok

@@ -4,22 +4,27 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'PARTS', 'shipped', 'find_model', 'make_noise', 'Output', 'check_prompts', 'check_parts', 'part_class',
-           'Pipeline', 'widget']
+           'Pipeline', 'Job', 'Step', 'fit_preview', 'fit_sampling', 'last', 'slerp']
 
 # %% ../nbs/05_inference.ipynb #0e1ef2c3
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from fastcore.basics import patch
+from PIL import Image
 from torch import Tensor
 
 from . import core
 from .clip import CLIP, Tokenizer
 from .core import autocast, choice, number, pick_device, pick_dtype, read_json, write_json
-from .flow import SOLVERS, sample
+from .flow import SOLVERS, check_interval, density_grid, fine_states, fit_weights, fitted, guided, path, resolution_shift, shift_time, step_density, time_grid
 from .unet import ModelConfig, UNet
 from .vae import VAE
 from .viz import to_pil
@@ -32,12 +37,17 @@ def shipped() -> list[str]:
     return sorted(p.parent.name for p in WEIGHTS.glob('*/model_index.json'))
 
 def find_model(
-    name: str | Path,  # a shipped name, or a folder with model_index.json
+    name: str | Path,  # a shipped name, a folder with model_index.json, or "user/name" on the Hub
 ) -> Path:
     "The folder of a model; `FileNotFoundError` with the choices if there is none."
     for folder in (Path(name), WEIGHTS/str(name)):
         if (folder/'model_index.json').is_file(): return folder
-    raise FileNotFoundError(f'model {str(name)!r} is neither a shipped one ({", ".join(shipped()) or "none"}) nor a folder with a model_index.json')
+    says = f'model {str(name)!r} is neither a shipped one ({", ".join(shipped()) or "none"}) nor a folder with a model_index.json'
+    if isinstance(name, str) and name.count('/') == 1 and all(p and p[0].isalnum() for p in name.split('/')) and not Path(name).parent.exists():
+        from huggingface_hub import snapshot_download                       # user/name: ask the Hub, or its copy on this disk
+        try: return Path(snapshot_download(name))
+        except Exception as e: says += f', and the Hub does not give it ({" ".join(str(e).split())[:120]})'
+    raise FileNotFoundError(says)
 
 # %% ../nbs/05_inference.ipynb #5869db24
 def make_noise(
@@ -58,7 +68,9 @@ def make_noise(
 @dataclass
 class Output:
     "What a pipeline returns."
-    images: list | Tensor  # PIL pictures, or a float tensor (n, 3, h, w) in [0, 1], or latents
+    images: list | Tensor  # PIL pictures, or an array (n, H, W, 3) or a tensor (n, 3, H, W) in [0, 1], or latents (n, c, h, w)
+    settings: list[dict] = field(default_factory=list)  # one a picture: what makes it again
+    interrupted: bool = False  # whether the last step was not reached; the pictures are then the best guess so far
 
 def check_prompts(name: str, prompts) -> list[str]:
     "A prompt or a list of prompts as a list; a `ValueError` for anything else."
@@ -88,9 +100,10 @@ def part_class(
     if not isinstance(found, type) or not (issubclass(found, base) if base else hasattr(found, 'load')): raise ValueError(f'model_index.json names {name!r} as {part}: it must be a class of minisd such as {PARTS[part]}')
     return found
 
+# %% ../nbs/05_inference.ipynb #3a0315fd
 class Pipeline:
     "Text to picture: tokenizer, CLIP text tower, UNet, VAE decoder."
-    OUTPUTS = 'pil', 'pt', 'latent'
+    OUTPUTS = 'pil', 'np', 'pt', 'latent'
 
     def __init__(
         self,
@@ -98,39 +111,68 @@ class Pipeline:
         clip: CLIP,
         unet: UNet,
         tokenizer: Tokenizer,
-        defaults: dict | None = None,  # steps, guidance_scale and shift to use when a call doesn't say
+        defaults: dict | None = None,  # steps, guidance_scale, shift and the like, to use when a call doesn't say
+        sampling: dict | None = None,  # what was fitted for sampling: `fit_sampling`
+        dtype: torch.dtype | None = None,  # see `to`
     ):
         check_parts(vae, clip, unet, tokenizer)
         self.vae, self.clip, self.unet, self.tokenizer = vae.eval(), clip.eval(), unet.eval(), tokenizer
-        self.defaults = dict(steps=20, guidance_scale=3., shift=1.) | (defaults or {})
-        self.to(pick_device())
+        self.defaults = dict(steps=20, guidance_scale=3., shift=1., solver='euler', guidance_interval=(0., 1.)) | (defaults or {})
+        self.sampling, self.name, self.folder, self._interrupt, self._states, self.net = sampling or {}, None, None, False, {}, self.unet
+        self.to(pick_device(), dtype)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Pipeline":
-        "Move to a device; `dtype` is the precision of matrix products there (None: float32 on a CPU, else chosen by capability)."
-        self.device = torch.device(device)
-        self.dtype = dtype or (torch.float32 if self.device.type == 'cpu' else pick_dtype(self.device)[0])
+    def to(
+        self,
+        device: torch.device | str | torch.dtype | None = None,  # None: stay there; a dtype alone is taken as such
+        dtype: torch.dtype | None = None,  # precision of matrix products; None: by capability of the device, see `pick_dtype`
+    ) -> "Pipeline":
+        "Move to a device, choose a precision; the reason for it is in `why`."
+        if isinstance(device, torch.dtype): device, dtype = None, device
+        try: self.device = self.device if device is None else torch.device(device)
+        except RuntimeError as e: raise ValueError(f'device is {device!r}: choose one of cpu, cuda, mps') from None
+        if dtype is not None: choice('dtype', dtype, (torch.float32, torch.bfloat16, torch.float16))
+        self.dtype, self.why = (dtype, 'as asked for') if dtype else pick_dtype(self.device)
         for m in (self.vae, self.clip, self.unet): m.to(self.device, memory_format=torch.channels_last)
+        self._states.clear()
         return self
 
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path,  # "nano", or a folder
+        name: str | Path,  # "nano", a folder, or "user/name" on the Hub
+        dtype: torch.dtype | None = None,  # see `to`
     ) -> "Pipeline":
         "Load all parts; a missing, torn or foreign file is a one-line error."
         folder = find_model(name)
-        index = read_json(folder/'model_index.json')
-        return cls(*(part_class(index, p).from_pretrained(folder/p) for p in ('vae', 'clip', 'unet')), part_class(index, 'tokenizer').load(folder/'tokenizer.json'), index.get('defaults'))
+        index, extra = read_json(folder/'model_index.json'), folder/'sampling.json'
+        pipe = cls(*(part_class(index, p).from_pretrained(folder/p) for p in ('vae', 'clip', 'unet')), part_class(index, 'tokenizer').load(folder/'tokenizer.json'),
+                   index.get('defaults'), read_json(extra) if extra.is_file() else None, dtype)
+        pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
+        return pipe
+
+    def compile(self) -> "Pipeline":
+        "Let torch.compile have the UNet: a minute or so at the first call of each shape, faster after it."
+        self.net = torch.compile(self.unet.requires_grad_(False), options=dict(freezing=True) if self.device.type == 'cpu' else None)
+        return self
+
+    @cached_property
+    def model_hash(self) -> str | None:
+        "First ten hexadecimal digits of the SHA-256 of the weights' files; None for a model that was not read from files."
+        if self.folder is None: return None
+        digest = sha256()
+        for part in ('vae', 'clip', 'unet'): digest.update((self.folder/part/'model.safetensors').read_bytes())
+        return digest.hexdigest()[:10]
 
     def save_pretrained(
         self,
         folder: str | Path,  # made if need be
         dtype: torch.dtype | None = None,  # precision of the stored weights; None: float32
     ) -> Path:
-        "Write one subfolder a component, the tokenizer and `model_index.json`."
+        "Write one subfolder a component, the tokenizer, `model_index.json` and, if anything was fitted, `sampling.json`."
         folder = Path(folder)
         for name in ('vae', 'clip', 'unet'): getattr(self, name).save_pretrained(folder/name, dtype)
         self.tokenizer.save(folder/'tokenizer.json')
+        if self.sampling: write_json(folder/'sampling.json', self.sampling)
         parts = {p: f'{(c := type(getattr(self, p))).__module__}.{c.__name__}' for p in PARTS}
         write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
         return folder
@@ -142,75 +184,445 @@ def encode_prompt(
     self: Pipeline,
     texts: list[str],  # b prompts
 ) -> tuple[Tensor, Tensor]:  # states (b, n, d), mask (b, n)
-    "Caption states with their mask."
-    ids, mask = (v.to(self.device) for v in self.tokenizer(texts))
-    with autocast(self.device, self.dtype): return self.clip.context(ids, mask)
+    "Caption states with their mask, each text computed once."
+    found = []
+    for text, ids, mask in zip(texts, *self.tokenizer(texts)):                        # the tokenizer warns of words that are cut off
+        if text not in self._states:
+            if len(self._states) >= 256: self._states.pop(next(iter(self._states)))
+            with autocast(self.device, self.dtype): self._states[text] = tuple(v[0] for v in self.clip.context(ids[None].to(self.device), mask[None].to(self.device)))
+        found.append(self._states[text])
+    n = max(len(m) for _, m in found)
+    return torch.stack([F.pad(s, (0, 0, 0, n - len(s))) for s, _ in found]), torch.stack([F.pad(m, (0, n - len(m))) for _, m in found])
 
 @patch
 @torch.inference_mode()
 def decode(
     self: Pipeline,
     z: Tensor,  # (b, c, h, w) standardised latents
+    tile: int | None = None,  # side of a tile, in latents; None: twice the trained side
 ) -> Tensor:  # (b, 3, H, W) float in [0, 1], on the CPU
-    "Pictures from latents, in float32."
-    return ((self.vae.decode(z.to(self.device).float()).clamp(-1, 1) + 1)/2).cpu()
+    "Pictures from latents, in float32; latents larger than a tile in overlapping tiles."
+    z, tile, f = z.to(self.device).float(), tile or 2*self.unet.cfg.sample_size, self.vae.cfg.factor
+    if max(z.shape[2:]) <= tile: return self._pixels(z)
+    starts = lambda n: sorted({*range(0, max(n - tile, 0), tile*3//4), max(n - tile, 0)})
+    total, weight = torch.zeros(len(z), 3, *(s*f for s in z.shape[2:])), torch.zeros(1, 1, *(s*f for s in z.shape[2:]))
+    for y in starts(z.shape[2]):
+        for x in starts(z.shape[3]):
+            part = self._pixels(z[..., y:y + tile, x:x + tile])
+            ramps = [torch.minimum(r := torch.arange(1, s + 1), r.flip(0)).clamp(max=tile*f//4).float() for s in part.shape[2:]]
+            where = ..., slice(y*f, y*f + part.shape[2]), slice(x*f, x*f + part.shape[3])
+            total[where] += part*(w := ramps[0][:, None]*ramps[1])
+            weight[where] += w
+    return total/weight
 
-# %% ../nbs/05_inference.ipynb #62cb9814
 @patch
 @torch.inference_mode()
+def _pixels(self: Pipeline, z: Tensor) -> Tensor: return ((self.vae.decode(z).clamp(-1, 1) + 1)/2).cpu()
+
+# %% ../nbs/05_inference.ipynb #62cb9814
+@dataclass
+class Job:
+    "A call, checked and encoded."
+    velocity: Callable  # velocity(x, t)
+    x: Tensor  # (n, c, h, w) the state to start from
+    ts: Tensor  # (N + 1,) times
+    solve: Callable  # a solver
+    settings: list[dict]  # one a picture
+    hold: Callable | None = None  # hold(t, x) -> state, after every step
+    paste: Callable | None = None  # paste(images) -> images, at the end, both (n, 3, H, W)
+
+@patch
+def pick_size(
+    self: Pipeline,
+    height: int | None,  # pixels; None: as trained
+    width: int | None,
+) -> tuple[int, int]:
+    "Height and width of the pictures; `ValueError` that says which sizes the networks can do."
+    f = self.vae.cfg.factor*2**(len(self.unet.cfg.mult) - 1)
+    sizes = [self.vae.cfg.image_size if s is None else number(k, s, f, 4096, whole=True) for k, s in (('height', height), ('width', width))]
+    for k, s in zip(('height', 'width'), sizes):
+        if s % f: raise ValueError(f'{k} is {s}: it must be a multiple of {f}; the nearest are {s//f*f} and {s//f*f + f}')
+    return tuple(sizes)
+
+@patch
+def pick_grid(
+    self: Pipeline,
+    steps: int,
+    shift: float | None,  # None: the fitted grid, or the model's own shift
+    size: tuple[int, int],  # height, width in pixels
+    start: float = 0.0,  # times before it are left out
+) -> Tensor:  # increasing times, `start` to 1
+    "The grid of times; larger pictures than the trained ones get more steps near noise."
+    s = resolution_shift(size[0]*size[1], self.vae.cfg.image_size**2)
+    if shift is None and 'density' in self.sampling: ts = shift_time(density_grid(steps, self.sampling['density']), s)
+    else: ts = time_grid(steps, s*(self.defaults['shift'] if shift is None else shift))
+    return torch.cat([torch.tensor([start]), ts[ts > start + 1e-4]]) if start else ts
+
+@patch
+def pick_solver(
+    self: Pipeline,
+    name: str | None,  # a name in `SOLVERS`, or "fitted"; None: fitted where there are weights, else the model's default
+    steps: int,
+    whole: bool,  # whether the grid is the fitted one, from 0 to 1
+) -> tuple[str, Callable]:
+    "A solver by name; `ValueError` with the choices."
+    weights = self.sampling.get('weights', {})
+    if name is None: name = 'fitted' if whole and str(steps) in weights else self.defaults['solver']
+    choice('solver', name, [*SOLVERS, *(['fitted'] if weights else [])])
+    if name != 'fitted': return name, SOLVERS[name]
+    if str(steps) not in weights: raise ValueError(f'solver is fitted: there are weights for {", ".join(weights)} steps, not for {steps}; take one of these or another solver')
+    if not whole: raise ValueError('solver is fitted: its weights are for whole pictures of the trained size on its own grid; leave shift and size out, or take another solver')
+    return name, fitted(weights[str(steps)])
+
+# %% ../nbs/05_inference.ipynb #4e37cfa9
+@patch
+def seeds_of(
+    self: Pipeline,
+    generator: torch.Generator | list[torch.Generator] | None,
+    n: int,  # pictures
+) -> list[int | None]:  # None where a seed doesn't tell, since the generator has been drawn from
+    "The seeds that pictures come from, for their settings."
+    if isinstance(generator, torch.Generator): return [(generator.initial_seed() + i) % 2**63 for i in range(n)]
+    fresh = lambda g: torch.equal(g.get_state(), torch.Generator().manual_seed(g.initial_seed()).get_state())
+    return [g.initial_seed() if fresh(g) else None for g in generator]
+
+@patch
+@torch.inference_mode()
+def prepare(
+    self: Pipeline,
+    prompt: str | list[str],
+    num_inference_steps: int | None = None,  # 1 to 1000; None: the model's default
+    guidance_scale: float | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
+    negative_prompt: str | list[str] = '',  # what to stay away from; one, or one a prompt
+    num_images_per_prompt: int = 1,
+    generator: torch.Generator | list[torch.Generator] | None = None,  # one a picture, on the CPU; see `make_noise`
+    height: int | None = None,  # pixels; None: as trained
+    width: int | None = None,
+    latents: Tensor | None = None,  # (n, c, h, w) noise to start from, in place of a generator
+    solver: str | None = None,  # a name in `minisd.flow.SOLVERS`, or "fitted"
+    shift: float | None = None,  # of the time grid; None: the fitted grid, or the model's own shift
+    guidance_interval: tuple[float, float] | None = None,  # times with guidance; None: the model's default
+    guidance_rescale: float = 0.0,  # see `minisd.flow.combine`
+    zero_star: bool = False,  # see `minisd.flow.combine`
+    zero_init: float = 0.0,  # time before which the velocity is 0
+    start: float = 0.0,  # time to start at, in [0, 1)
+) -> Job:
+    "Check a call and encode its prompts; `ValueError` in one line for anything that can't be."
+    d, default = self.defaults, lambda value, key: self.defaults[key] if value is None else value
+    steps = number('num_inference_steps', default(num_inference_steps, 'steps'), 1, 1000, whole=True)
+    w = number('guidance_scale', default(guidance_scale, 'guidance_scale'), 0, 100)
+    if 0 < w < 1: raise ValueError(f'guidance_scale is {w}: it must be 0, which ignores the prompt, or from 1, which means no guidance, to 100')
+    interval, k = check_interval(default(guidance_interval, 'guidance_interval')), number('num_images_per_prompt', num_images_per_prompt, 1, 10_000, whole=True)
+    texts, null = check_prompts('prompt', prompt), check_prompts('negative_prompt', negative_prompt)
+    if not all(t.strip() for t in texts): raise ValueError('prompt is empty: say in a few words what the picture shall show')
+    if len(null) not in (1, len(texts)): raise ValueError(f'{len(null)} negative prompts for {len(texts)} prompts: give one, or one a prompt')
+    null = null*(len(texts)//len(null))
+    c, f, n = self.unet.cfg, self.vae.cfg.factor, len(texts)*k
+    if isinstance(latents, Tensor) and latents.ndim == 4 and height is None and width is None: height, width = (s*f for s in latents.shape[2:])
+    size = self.pick_size(height, width)
+    shape = n, c.in_channels, size[0]//f, size[1]//f
+    if latents is None:
+        if generator is None: generator = torch.Generator().manual_seed(torch.randint(2**31, (1,)).item())
+        seeds = self.seeds_of(generator if isinstance(generator, torch.Generator) else list(generator), n)
+        x = make_noise(n, shape[1:], generator)
+    else:
+        if generator is not None: raise ValueError('latents and generator are both given: the noise is one or the other')
+        if not isinstance(latents, Tensor) or tuple(latents.shape) != shape or not latents.isfinite().all(): raise ValueError(f'latents are {f"of shape {tuple(latents.shape)}" if isinstance(latents, Tensor) else repr(latents)[:60]}: they must be a finite tensor of shape {shape}')
+        x, seeds = latents.detach().cpu().float(), [None]*n
+    name, solve = self.pick_solver(solver, steps, shift is None and not start and size == (self.vae.cfg.image_size,)*2)
+    states, mask = self.encode_prompt(texts + null)
+    (ctx, null_ctx), (m, null_m) = (v.repeat_interleave(k, 0).chunk(2) for v in (states, mask))
+    velocity = guided(lambda *args: self.net(*args), ctx, m, null_ctx, null_m, w, interval, guidance_rescale, zero_star, zero_init)
+    one = dict(num_inference_steps=steps, guidance_scale=w, guidance_interval=list(interval), guidance_rescale=guidance_rescale, zero_star=zero_star, zero_init=zero_init,
+               solver=name, shift=shift, height=size[0], width=size[1], model=self.name, model_hash=self.model_hash, dtype=str(self.dtype).removeprefix('torch.'))
+    settings = [dict(prompt=texts[i//k], negative_prompt=null[i//k], seed=seeds[i], **one, batch=dict(index=i, seeds=seeds) if len(set(zip(texts, null))) == 1 else None) for i in range(n)]
+    return Job(velocity, x.to(self.device), self.pick_grid(steps, shift, size, start), solve, settings)
+
+# %% ../nbs/05_inference.ipynb #1f080ddc
+@dataclass
+class Step:
+    "Where a stream is."
+    step: int  # steps done, from 1
+    steps: int  # of so many
+    t: float  # time of the state, in (0, 1]
+    latents: Tensor  # (n, c, h, w) the state
+    guess: Tensor  # (n, c, h, w) the finished picture, as the network guesses it
+    images: list | None = None  # small PIL pictures of the guess, where a preview was asked for
+
+@patch
+@torch.inference_mode()
+def run(
+    self: Pipeline,
+    job: Job,
+    output_type: str = 'pil',  # "pil", "np", "pt" or "latent"
+    callback_on_step_end: Callable | None = None,  # callback(pipe, step, t, dict(latents=…)) after every step; "latents" in a dictionary that it returns replaces the state
+    preview_every: int = 0,  # steps between previews; 0: none
+) -> Iterator[Step | Output]:  # a `Step` after every step, then the `Output`
+    "Follow the field of a job."
+    choice('output_type', output_type, self.OUTPUTS), number('preview_every', preview_every, 0, 1000, whole=True)
+    self._interrupt, n, guess = False, len(job.ts) - 1, job.x
+    def velocity(x, t):
+        nonlocal guess
+        with autocast(self.device, self.dtype): v = job.velocity(x, t)
+        guess = x + (1 - t)*v
+        return v
+    def after(i, t, x):
+        if job.hold: x = job.hold(t, x)
+        new = callback_on_step_end(self, i, t, dict(latents=x)) if callback_on_step_end else None
+        return new.get('latents', x) if isinstance(new, dict) else x
+    for i, t, x in job.solve.steps(velocity, job.x, job.ts, after):
+        yield Step(i + 1, n, t, x, guess, self.preview(guess) if preview_every and ((i + 1) % preview_every == 0 or i + 1 == n) else None)
+        if self._interrupt: break
+    stopped = i + 1 < n
+    if stopped: job.settings = [dict(s, stopped_at=i + 1) for s in job.settings]
+    yield Output(self.finish(guess if stopped else x, output_type, job.paste), job.settings, stopped)
+
+@patch
+def finish(
+    self: Pipeline,
+    z: Tensor,  # (n, c, h, w) latents
+    output_type: str = 'pil',  # "pil", "np", "pt" or "latent"
+    paste: Callable | None = None,  # paste(images) -> images
+) -> list | Tensor:
+    "Latents in the form that was asked for."
+    if output_type == 'latent': return z.cpu()
+    images = paste(self.decode(z)) if paste else self.decode(z)
+    if output_type == 'pil': return [to_pil(i) for i in images]
+    return rearrange(images, 'n c h w -> n h w c').numpy() if output_type == 'np' else images
+
+@patch
+def stream(
+    self: Pipeline,
+    prompt: str | list[str],
+    *args,  # as for a call
+    output_type: str = 'pil',
+    callback_on_step_end: Callable | None = None,
+    preview_every: int = 1,  # steps between previews; 0: none
+    **kwargs,  # as for a call
+) -> Iterator[Step | Output]:  # a `Step` after every step, then the `Output`
+    "Make pictures step by step. What can't be is said at once, not at the first step."
+    return self.run(self.prepare(prompt, *args, **kwargs), choice('output_type', output_type, self.OUTPUTS), callback_on_step_end, preview_every)
+
+@patch
 def __call__(
     self: Pipeline,
     prompt: str | list[str],
     num_inference_steps: int | None = None,  # 1 to 1000; None: the model's default
-    guidance_scale: float | None = None,  # 0 to 100, 1 means none; None: the model's default
+    guidance_scale: float | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
     negative_prompt: str | list[str] = '',  # what to stay away from; one, or one a prompt
     num_images_per_prompt: int = 1,
     generator: torch.Generator | list[torch.Generator] | None = None,  # one a picture, on the CPU; see `make_noise`
-    output_type: str = 'pil',  # "pil", "pt" (float tensor in [0, 1]) or "latent"
-    solver: str = 'euler',  # a name in `minisd.flow.SOLVERS`
-    callback: Callable | None = None,  # callback(i, t, x) after every step
+    height: int | None = None,  # pixels; None: as trained
+    width: int | None = None,
+    latents: Tensor | None = None,  # (n, c, h, w) noise to start from, in place of a generator
+    output_type: str = 'pil',  # "pil", "np" (n, H, W, 3), "pt" (n, 3, H, W), both in [0, 1], or "latent"
+    solver: str | None = None,  # a name in `minisd.flow.SOLVERS`, or "fitted"
+    callback_on_step_end: Callable | None = None,  # see `run`
+    **kwargs,  # shift, guidance_interval, guidance_rescale, zero_star, zero_init: see `prepare`
 ) -> Output:
     "Make pictures; `ValueError` in one line for anything that can't be."
-    steps = number('num_inference_steps', self.defaults['steps'] if num_inference_steps is None else num_inference_steps, 1, 1000, whole=True)
-    w = number('guidance_scale', self.defaults['guidance_scale'] if guidance_scale is None else guidance_scale, 0, 100)
-    k = number('num_images_per_prompt', num_images_per_prompt, 1, 10_000, whole=True)
-    choice('output_type', output_type, self.OUTPUTS), choice('solver', solver, SOLVERS)
-    texts, null = check_prompts('prompt', prompt), check_prompts('negative_prompt', negative_prompt)
-    if not all(t.strip() for t in texts): raise ValueError('prompt is empty: say in a few words what the picture shall show')
-    if len(null) not in (1, len(texts)): raise ValueError(f'{len(null)} negative prompts for {len(texts)} prompts: give one, or one a prompt')
-    states, mask = self.encode_prompt(texts + null*(len(texts)//len(null)))
-    (ctx, null_ctx), (m, null_m) = (x.repeat_interleave(k, 0).chunk(2) for x in (states, mask))
-    c = self.unet.cfg
-    noise = make_noise(len(ctx), (c.in_channels, c.sample_size, c.sample_size), generator).to(self.device)
-    with autocast(self.device, self.dtype):
-        z = sample(self.unet, noise, ctx, m, null_ctx, null_m, steps, w, self.defaults['shift'], solver, callback)
-    if output_type == 'latent': return Output(z.cpu())
-    images = self.decode(z)
-    return Output(images if output_type == 'pt' else [to_pil(i) for i in images])
+    for out in self.stream(prompt, num_inference_steps, guidance_scale, negative_prompt, num_images_per_prompt, generator, height, width, latents, solver,
+                           output_type=output_type, callback_on_step_end=callback_on_step_end, preview_every=0, **kwargs): pass
+    return out
 
-# %% ../nbs/05_inference.ipynb #37e345f5
-def widget(
+# %% ../nbs/05_inference.ipynb #a957ae37
+@torch.no_grad()
+def fit_preview(
+    vae: VAE,
+    images: Tensor,  # (n, 3, H, W) in [−1, 1]
+) -> list[list[float]]:  # (channels + 1) × 3
+    "The linear map from a latent to the colour of its pixels, in [0, 1]."
+    z = rearrange(vae.encode(images.to(vae.latent_mean.device)).mode(), 'n c h w -> (n h w) c').cpu()
+    rgb = rearrange(F.avg_pool2d((images + 1)/2, vae.cfg.factor), 'n c h w -> (n h w) c')
+    return torch.linalg.lstsq(torch.cat([z, torch.ones(len(z), 1)], 1).double(), rgb.double()).solution.tolist()
+
+@patch
+@torch.inference_mode()
+def preview(
+    self: Pipeline,
+    z: Tensor,  # (n, c, h, w) latents
+) -> list[Image.Image]:  # of (w, h) pixels by the linear map; decoded at full size where none was fitted
+    "Small pictures of latents."
+    if 'preview' not in self.sampling: return self.finish(z)
+    m = torch.tensor(self.sampling['preview'])
+    return [to_pil(i) for i in torch.einsum('n c h w, c r -> n r h w', z.float().cpu(), m[:-1]) + m[-1][:, None, None]]
+
+# %% ../nbs/05_inference.ipynb #171e6746
+@torch.inference_mode()
+def fit_sampling(
     pipe: Pipeline,
-    prompt: str = 'a red cabin left of a lake at sunset',  # text to begin with
-):  # an ipywidgets box
-    "A prompt field, sliders for steps, guidance and seed, and a button that samples."
-    import io
-    import ipywidgets as W
-    text = W.Text(prompt, description='prompt', layout=W.Layout(width='520px'))
-    steps = W.IntSlider(pipe.defaults['steps'], 1, 50, description='steps')
-    scale = W.FloatSlider(value=pipe.defaults['guidance_scale'], min=0, max=10, step=0.5, description='guidance')
-    seed = W.IntText(42, description='seed')
-    button, image, says = W.Button(description='Sample', button_style='primary'), W.Image(format='png', width=320), W.Label()
-    def click(_):
-        button.disabled, says.value = True, 'sampling …'
-        try:
-            pic = pipe(text.value, steps.value, round(scale.value, 2), generator=torch.Generator().manual_seed(seed.value % 2**63)).images[0]
-            buf = io.BytesIO()
-            pic.resize((320, 320), 0).save(buf, 'png')
-            image.value, says.value = buf.getvalue(), f'{text.value!r}, {steps.value} steps, guidance {scale.value:g}, seed {seed.value}'
-        except ValueError as e: says.value = str(e)
-        finally: button.disabled = False
-    button.on_click(click)
-    box = W.VBox([text, W.HBox([steps, scale, seed]), button, image, says])
-    box.button, box.image, box.says, box.text = button, image, says, text
-    return box
+    texts: list[str],  # captions to fit on; some dozens
+    images: Tensor,  # (n, 3, H, W) in [−1, 1]: pictures to fit the preview on
+    steps: tuple[int, ...] = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20),  # numbers of steps to fit weights for
+    fine: int = 100,  # steps of the fine solution
+    seed: int = 0,  # of the noise
+) -> dict:  # what goes into sampling.json
+    "Fit time grid, solver weights and preview of a model, at its default guidance; sets `pipe.sampling`."
+    from tqdm.auto import tqdm
+    gens = [core.generator(seed, 'sampling', i) for i in range(len(texts))]
+    job = pipe.prepare(texts, 1, generator=gens, solver='euler')
+    calls = 2*fine + sum(steps)
+    with tqdm(total=calls, desc='fitting', unit='evaluation') as bar:
+        def velocity(x, t):
+            bar.update()
+            with autocast(pipe.device, pipe.dtype): return job.velocity(x, t)
+        states = fine_states(velocity, job.x, fine)
+        density = [round(v, 4) for v in step_density(states, tuple(pipe.defaults['guidance_interval']))]
+        weights = {str(n): fit_weights(velocity, states, density_grid(n, density)) for n in steps}
+    d = pipe.defaults
+    pipe.sampling = dict(density=density, weights={n: [[round(w, 6) for w in row] for row in rows] for n, rows in weights.items()}, preview=fit_preview(pipe.vae, images),
+                         fitted=dict(captions=len(texts), fine=fine, seed=seed, guidance_scale=d['guidance_scale'], guidance_interval=list(d['guidance_interval'])))
+    return pipe.sampling
+
+# %% ../nbs/05_inference.ipynb #c095e349
+def _fit(image, size: tuple[int, int]) -> Tensor:  # (3, H, W) float in [0, 1]
+    "A picture cut and resized to `size`, as `Pipeline.encode_image` does it."
+    from PIL import ImageOps
+    import numpy as np
+    if isinstance(image, Tensor): return image.float()
+    pic = ImageOps.fit(ImageOps.exif_transpose(image).convert('RGB'), size[::-1], Image.LANCZOS)
+    return torch.from_numpy(np.array(pic)).permute(2, 0, 1)/255
+
+@patch
+@torch.inference_mode()
+def encode_image(
+    self: Pipeline,
+    image: Image.Image | Tensor,  # a picture, or a tensor (3, H, W) or (n, 3, H, W) in [0, 1]
+    height: int | None = None,  # pixels; None: as trained
+    width: int | None = None,
+) -> Tensor:  # (n, c, h, w) latents
+    "Latents of pictures; pictures of another shape are cut to the middle and resized, tensors must fit."
+    size = self.pick_size(height, width)
+    if isinstance(image, Image.Image): image = _fit(image, size)
+    if not isinstance(image, Tensor) or tuple(image.shape[-3:]) != (3, *size): raise ValueError(f'image is {f"of shape {tuple(image.shape)}" if isinstance(image, Tensor) else repr(image)[:60]}: it must be a PIL picture, or a tensor (3, {size[0]}, {size[1]}) in [0, 1]')
+    return self.vae.encode((image.reshape(-1, 3, *size)*2 - 1).to(self.device)).mode()
+
+def last(
+    steps: Iterator,  # as `Pipeline.run` gives it
+) -> Output:
+    "The end of a stream."
+    for out in steps: pass
+    return out
+
+@patch
+@torch.inference_mode()
+def image_to_image(
+    self: Pipeline,
+    image: Image.Image | Tensor,  # see `encode_image`
+    prompt: str | list[str],
+    strength: float = 0.6,  # above 0, at most 1: how much may change
+    *args,  # as for a call
+    height: int | None = None,  # pixels; None: as trained
+    width: int | None = None,
+    output_type: str = 'pil',
+    **kwargs,  # as for a call
+) -> Output:
+    "Pictures of a prompt that keep the large shapes of another picture (arXiv:2108.01073)."
+    if number('strength', strength, 0, 1) == 0: raise ValueError('strength is 0: it must be above 0, or nothing would change')
+    z = self.encode_image(image, height, width)
+    job = self.prepare(prompt, *args, height=height, width=width, start=1 - strength, **kwargs)
+    job.x = path(job.x, z.expand(len(job.x), -1, -1, -1), 1 - strength)
+    for s in job.settings: s.update(task='image to image', strength=strength)
+    return last(self.run(job, output_type))
+
+# %% ../nbs/05_inference.ipynb #96257ceb
+@patch
+@torch.inference_mode()
+def inpaint(
+    self: Pipeline,
+    image: Image.Image | Tensor,  # see `encode_image`
+    mask: Image.Image | Tensor,  # of the same size; white, or above 0.5, is painted anew
+    prompt: str | list[str],
+    *args,  # as for a call
+    height: int | None = None,  # pixels; None: as trained
+    width: int | None = None,
+    output_type: str = 'pil',
+    **kwargs,  # as for a call
+) -> Output:
+    "Paint a part of a picture anew; the rest stays as it is."
+    size, f = self.pick_size(height, width), self.vae.cfg.factor
+    shape = lambda v: v.size[::-1] if isinstance(v, Image.Image) else tuple(v.shape[-2:])
+    if not isinstance(mask, (Image.Image, Tensor)) or not isinstance(image, (Image.Image, Tensor)) or shape(mask) != shape(image): raise ValueError(f'mask is {"×".join(map(str, shape(mask)[::-1])) if isinstance(mask, (Image.Image, Tensor)) else repr(mask)[:60]}: it must be a picture or tensor of the size of image, {"×".join(map(str, shape(image)[::-1])) if isinstance(image, (Image.Image, Tensor)) else repr(image)[:60]}')
+    z, pixels = self.encode_image(image, *size), _fit(image, size)
+    new = (_fit(mask, size).mean(-3, keepdim=True) > 0.5).float().reshape(-1, 1, *size)
+    small = F.max_pool2d(new, f).to(self.device)                              # a latent is new if any of its pixels is
+    job = self.prepare(prompt, *args, height=height, width=width, **kwargs)
+    noise = job.x
+    job.hold = lambda t, x: torch.where(small > 0, x, path(noise, z.expand_as(x), t))
+    job.paste = lambda made: torch.where(new > 0, made, pixels.reshape(-1, 3, *size))
+    for s in job.settings: s.update(task='inpaint')
+    return last(self.run(job, output_type))
+
+# %% ../nbs/05_inference.ipynb #4648d75b
+def slerp(
+    a: Tensor,  # (n, ...) noise
+    b: Tensor,  # (n, ...) noise
+    s: Tensor | float,  # (n,) or a number: 0 gives `a`, 1 gives `b`
+) -> Tensor:  # (n, ...)
+    "Between two noises along the arc, sample by sample."
+    s = torch.as_tensor(s, dtype=a.dtype).reshape(-1, *[1]*(a.ndim - 1))
+    cos = F.cosine_similarity(a.flatten(1), b.flatten(1)).clamp(-1, 1).reshape(-1, *[1]*(a.ndim - 1))
+    angle = cos.arccos().clamp(min=1e-4)
+    return ((1 - s)*angle).sin()/angle.sin()*a + (s*angle).sin()/angle.sin()*b
+
+@patch
+@torch.inference_mode()
+def interpolate(
+    self: Pipeline,
+    prompts: tuple[str, str],  # at the first and at the last picture
+    seeds: tuple[int, int],  # likewise
+    frames: int = 8,  # pictures, 2 at least
+    *args,  # as for a call, from num_inference_steps on
+    output_type: str = 'pil',
+    **kwargs,  # as for a call
+) -> Output:
+    "Pictures on the way from one prompt and seed to another."
+    number('frames', frames, 2, 1000, whole=True)
+    if len(prompts) != 2 or len(seeds) != 2: raise ValueError(f'interpolate got {len(prompts)} prompts and {len(seeds)} seeds: it needs two of each, which may be the same')
+    one, two = (self.prepare(p, *args, num_images_per_prompt=frames, generator=[torch.Generator().manual_seed(s) for _ in range(frames)], **kwargs) for p, s in zip(check_prompts('prompts', list(prompts)), seeds))
+    s = torch.linspace(0, 1, frames)
+    mix = s.reshape(-1, 1, 1, 1).to(self.device)
+    one.x = slerp(one.x.cpu(), two.x.cpu(), s).to(self.device)
+    velocity = one.velocity
+    if prompts[0] != prompts[1]: one.velocity = lambda x, t: torch.lerp(velocity(x, t), two.velocity(x, t), mix)
+    one.settings = [dict(s, task='interpolate', prompts=list(prompts), seeds=list(seeds)) for s in one.settings]
+    return last(self.run(one, output_type))
+
+# %% ../nbs/05_inference.ipynb #bdc4c230
+@patch
+def vary(
+    self: Pipeline,
+    prompt: str,
+    seed: int,  # of the picture to vary
+    amount: float = 0.3,  # 0 to 1: how far to the other seeds
+    n: int = 4,  # variations
+    *args,  # as for a call, from num_inference_steps on
+    first: int = 0,  # first of the other seeds
+    **kwargs,  # as for a call, but for generator and latents
+) -> Output:
+    "Pictures near that of a seed."
+    number('amount', amount, 0, 1), number('n', n, 1, 10_000, whole=True)
+    seeded = lambda s: torch.Generator().manual_seed(s)
+    shape = self.unet.cfg.in_channels, *(s//self.vae.cfg.factor for s in self.pick_size(kwargs.pop('height', None), kwargs.pop('width', None)))
+    mine, others = make_noise(n, shape, [seeded(seed) for _ in range(n)]), make_noise(n, shape, [seeded(first + i) for i in range(n)])
+    out = self([prompt]*n, *args, latents=slerp(mine, others, amount), **kwargs)
+    for i, s in enumerate(out.settings): s.update(task='vary', base_seed=seed, other_seed=first + i, amount=amount)
+    return out
+
+# %% ../nbs/05_inference.ipynb #f1f83198
+@patch
+@torch.inference_mode()
+def invert(
+    self: Pipeline,
+    image: Image.Image | Tensor,  # see `encode_image`
+    prompt: str = ' ',  # what the picture shows; blank: nothing is said
+    num_inference_steps: int = 50,
+    solver: str = 'heun',  # one of euler, midpoint, heun, rk4, ab2, ab3
+) -> Tensor:  # (n, c, h, w): give it as `latents`, with guidance 1, shift 1 and the same steps and solver
+    "The noise that leads to a picture."
+    choice('solver', solver, [s for s in SOLVERS if s != 'dpmpp_2m'])
+    z = self.encode_image(image)
+    job = self.prepare([prompt]*len(z), num_inference_steps, 1., solver=solver, shift=1., latents=z) if prompt.strip() else self.prepare(['nothing']*len(z), num_inference_steps, 0., solver=solver, shift=1., latents=z)
+    def velocity(x, t):
+        with autocast(self.device, self.dtype): return job.velocity(x, t)
+    return job.solve(velocity, job.x, job.ts.flip(0)).cpu()

@@ -15,7 +15,7 @@ FAULTS = dict(
     range=('fixed = to_unit(val.images[:256])', 'fixed = val.images[:256]/255'),
     norm=('nn.GroupNorm(cfg.groups, ch) if cfg.norm', 'nn.BatchNorm2d(ch) if cfg.norm'),
     v1_init=('self.conv_out = zero(nn.Conv2d(cfg.channels, cfg.in_channels, 3, padding=1))', 'self.conv_out = nn.Conv2d(cfg.channels, cfg.in_channels, 3, padding=1)'),
-    fast_clock=('x = x + (u - t)*velocity(x, t)', 'x = x + (u - t)*velocity(x, t*(len(ts) - 1)/max(1, len(ts) - 2))'),
+    fast_clock=('return x + (u - t)*velocity(x, t)', 'return x + (u - t)*velocity(x, t/max(1e-9, 1 - (u - t)))'),
     stranger=('null = null.int()', 'null = torch.zeros_like(null).int()'),
     one_token=('return self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n]', 'return self.encode_text(ids, mask)[1][:, None], mask[:, :1]'),
     drop_per_batch=('drop = (torch.rand(len(ctx), generator=generator) < p)', 'drop = (torch.rand(1, generator=generator) < p).expand(len(ctx))'),

@@ -1,34 +1,109 @@
-"How scores depend on guidance and on the number of steps: tools/sweep.py [MODEL] [N]. Writes data/results/sweep.json and figures/sweep.png."
-import sys
+"How few evaluations are enough: solvers, grids and guidance compared on a model. tools/sweep.py [PART …] with parts solvers, accuracy, guidance (all of them if none is named). Writes data/results/sweep.json and figures/sweep.png."
+import sys, time
+from datetime import date
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import torch
+from tqdm import tqdm
 
-from minisd.core import write_json
-from minisd.metrics import evaluate
+from minisd.core import generator, machine, read_json, write_json
+from minisd.data import World
+from minisd.flow import SOLVERS, density_grid, fitted, heun, time_grid
+from minisd.inference import Pipeline
+from minisd.metrics import commit, load_probe, score
 
 root = Path(__file__).resolve().parents[1]
-model, n = (sys.argv[1:] + ['nano'])[0], int((sys.argv[2:] + [200])[0])
-SHOWN = 'scene', 'subject', 'colour', 'side', 'mean'
+FILE, DISTANCE, CAPTIONS, BATCH = root/'data'/'results'/'sweep.json', 32, 300, 50
+COST = dict(midpoint=2, heun=2, rk4=4)
+
+
+class Bench:
+    "A model with validation captions and their noise."
+    def __init__(self, n):
+        self.pipe, self.val, self.evaluations = Pipeline.from_pretrained('nano', torch.float32), World('validation', n=n), 0
+        self.texts, self.gens, net = self.val.texts(), lambda i, j: [generator(0, 'evaluate', k) for k in range(i, j)], self.pipe.unet
+        def counted(x, *args): self.evaluations += len(x); return net(x, *args)
+        self.pipe.net = counted
+
+    @torch.inference_mode()
+    def sample(self, solve, ts, **kw):
+        "Latents of all captions, and evaluations a picture."
+        self.evaluations, out = 0, []
+        for i in range(0, len(self.texts), BATCH):
+            job = self.pipe.prepare(self.texts[i:i + BATCH], 1, generator=self.gens(i, min(i + BATCH, len(self.texts))), solver='euler', **kw)
+            out.append(solve(job.velocity, job.x, ts))
+        return torch.cat(out), self.evaluations/len(self.texts)
+
+    def grid(self, name, steps): return density_grid(steps, self.pipe.sampling['density']) if name == 'fitted' else time_grid(steps, float(name))
+
+    def scored(self, z): return score(torch.cat([self.pipe.decode(b) for b in z.split(BATCH)]), self.val.scenes(), load_probe())
+
+
+def solvers():
+    "Distance to a fine solution against evaluations, every solver on every grid."
+    b, rows = Bench(DISTANCE), []
+    truth, _ = b.sample(heun, time_grid(200))
+    jobs = [(s, g, n) for s in SOLVERS for g in ('1', '2', 'fitted') for n in (4, 6, 8, 10, 12, 20) if n % COST.get(s, 1) == 0] + [('fitted', 'fitted', int(n)) for n in b.pipe.sampling['weights'] if int(n) <= 12 or n == '20']
+    for s, g, n in tqdm(jobs, desc='solvers', unit='run'):
+        steps = n//COST.get(s, 1)
+        z, passes = b.sample(fitted(b.pipe.sampling['weights'][str(steps)]) if s == 'fitted' else SOLVERS[s], b.grid(g, steps))
+        far = (z - truth).flatten(1).square().mean(1)
+        rows.append(dict(solver=s, grid=g, steps=steps, evaluations=n, passes=passes, distance=(far.mean().sqrt()/truth.std()).item(), median=(far.sqrt().median()/truth.std()).item()))
+    return dict(rows=rows, captions=DISTANCE, reference='Heun, 200 steps')
+
+
+def accuracy():
+    "Attribute accuracy of the runs that matter."
+    b, rows = Bench(CAPTIONS), []
+    runs = [('euler', '1', n) for n in (4, 6, 8, 12, 20)] + [('ab2', '2', n) for n in (6, 8, 12)] + [('dpmpp_2m', '1', n) for n in (6, 8, 12)] + [('fitted', 'fitted', n) for n in (4, 5, 6, 7, 8, 10, 12)]
+    for s, g, n in tqdm(runs, desc='accuracy', unit='run'):
+        z, passes = b.sample(fitted(b.pipe.sampling['weights'][str(n)]) if s == 'fitted' else SOLVERS[s], b.grid(g, n))
+        rows.append(dict(solver=s, grid=g, steps=n, evaluations=n, passes=passes, score=b.scored(z)))
+    return dict(rows=rows, captions=CAPTIONS, subjects=sum(len(s.subjects) for s in b.val.scenes()))
+
+
+def guidance():
+    "Scale, interval and refinements of guidance, at 20 Euler steps."
+    b, rows, all_ = Bench(CAPTIONS), [], [0., 1.]
+    runs = [(w, all_, {}) for w in (1., 2., 3., 6.)] + [(3., i, {}) for i in ([0., 0.5], [0.1, 0.6], [0.2, 0.7], [0.3, 0.6], [0.5, 1.])] + \
+           [(6., all_, dict(guidance_rescale=0.7)), (6., all_, dict(zero_star=True)), (3., all_, dict(zero_star=True))]
+    for w, interval, kw in tqdm(runs, desc='guidance', unit='run'):
+        z, passes = b.sample(SOLVERS['euler'], time_grid(20), guidance_scale=w, guidance_interval=interval, **kw)
+        rows.append(dict(guidance_scale=w, interval=interval, **kw, passes=passes, score=b.scored(z), contrast=b.pipe.decode(z[:100]).std().item()))
+    real = b.val.images()[:100].float()/255
+    return dict(rows=rows, captions=CAPTIONS, subjects=sum(len(s.subjects) for s in b.val.scenes()), contrast_real=real.std().item())
+
+
+def figure(r):
+    "Distance and accuracy against evaluations."
+    names = dict(euler='Euler', midpoint='midpoint', heun='Heun', rk4='RK4', ab2='Adams–Bashforth 2', ab3='Adams–Bashforth 3', dpmpp_2m='DPM++(2M)', fitted='fitted grid and weights')
+    fig, (ax, bx) = plt.subplots(1, 2, figsize=(11, 4.2), layout='constrained')
+    for k, (s, name) in enumerate(names.items()):
+        best = {n: min(q['distance'] for q in r['solvers']['rows'] if q['solver'] == s and q['evaluations'] == n) for n in sorted({q['evaluations'] for q in r['solvers']['rows'] if q['solver'] == s})}
+        ax.plot(*zip(*best.items()), 'o-', ms=4, lw=2.5 if s == 'fitted' else 1, color=f'C{k}', label=name)
+    aim = next(q['distance'] for q in r['solvers']['rows'] if (q['solver'], q['grid'], q['steps']) == ('euler', '1', 20))
+    ax.axhline(aim, color='0.5', ls=':', lw=1), ax.text(4, aim*1.05, '20 uniform steps of Euler', fontsize=8, color='0.3')
+    ax.set(xlabel='guided calls', ylabel='distance to the exact solution, in standard deviations', yscale='log', title='each solver on its best grid'), ax.legend(fontsize=8)
+    for s in ('euler', 'ab2', 'dpmpp_2m', 'fitted'):
+        q = [x for x in r['accuracy']['rows'] if x['solver'] == s]
+        bx.plot([x['steps'] for x in q], [x['score']['subject'] for x in q], 'o-', ms=4, lw=2.5 if s == 'fitted' else 1, color=f'C{list(names).index(s)}', label=f"{names[s]}{'' if s == 'fitted' else ', shift ' + q[0]['grid']}")
+    bx.set(xlabel='guided calls', ylabel='subjects that are right', title=f"{r['accuracy']['captions']} captions", xlim=(3, 21)), bx.legend(fontsize=8)
+    fig.savefig(root/'figures'/'sweep.png', dpi=110)
 
 
 def main():
-    base = evaluate(model, n=n)
-    steps, w = base['settings']['steps'], base['settings']['guidance_scale']
-    results = {(steps, w): base}
-    grid = [(steps, v) for v in (1., 1.5, 2., 3., 4., 6.)] + [(s, w) for s in (5, 10, 20, 40)]
-    for key in grid:
-        if key not in results: results[key] = evaluate(model, n=n, steps=key[0], guidance=key[1])
-    rows = [dict(steps=s, guidance_scale=v, **r['score'], seconds_per_picture=r['seconds_per_picture']) for (s, v), r in sorted(results.items())]
-    write_json(root/'data'/'results'/'sweep.json', dict(captions=n, rows=rows, machine=base['machine'], commit=base['commit'], date=base['date']))
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
-    for ax, by, fixed, value in ((axes[0], 'guidance_scale', 'steps', steps), (axes[1], 'steps', 'guidance_scale', w)):
-        part = sorted((r for r in rows if r[fixed] == value), key=lambda r: r[by])
-        for a in SHOWN: ax.plot([r[by] for r in part], [r[a] for r in part], 'o-', ms=3, label=a)
-        ax.set(xlabel=by.replace('_', ' '), title=f'{fixed.replace("_", " ")} {value:g}')
-    axes[0].set_ylabel(f'score, {n} captions'), axes[1].legend(fontsize=8)
-    fig.tight_layout(), fig.savefig(root/'figures'/'sweep.png', dpi=110)
-    for r in rows: print({k: round(v, 3) for k, v in r.items()})
+    parts = dict(solvers=solvers, accuracy=accuracy, guidance=guidance)
+    wanted = sys.argv[1:] or list(parts)
+    if bad := set(wanted) - set(parts): sys.exit(f'{min(bad)} is no part: choose from {", ".join(parts)}')
+    result = read_json(FILE) if FILE.is_file() else {}
+    for name in wanted:
+        start = time.monotonic()
+        part = parts[name]()
+        result[name] = part | dict(minutes=round((time.monotonic() - start)/60, 1), machine=machine(), commit=commit(), date=str(date.today()))
+        write_json(FILE, result)
+    if parts.keys() <= result.keys(): figure(result)
+    print(FILE)
 
 
 main()
