@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'PARTS', 'shipped', 'find_model', 'make_noise', 'Output', 'check_prompts', 'check_parts', 'part_class',
-           'Pipeline', 'Job', 'Step', 'fit_preview', 'fit_sampling', 'last', 'slerp']
+           'Pipeline', 'Job', 'Step', 'fit_preview', 'fit_sampling', 'last', 'put_into', 'slerp']
 
 # %% ../nbs/05_inference.ipynb #0e1ef2c3
 import importlib
@@ -525,6 +525,19 @@ def image_to_image(
     for s in job.settings: s.update(task='image to image', strength=strength)
     return last(self.run(job, output_type))
 
+# %% ../nbs/05_inference.ipynb #abbffafe
+def put_into(
+    made: Tensor,  # (n, 3, H, W) decoded pictures
+    known: Tensor,  # (n or 1, 3, H, W) the picture to put a part of them into
+    new: Tensor,  # (1, 1, H, W) 1 where the made one is wanted, else 0
+) -> Tensor:  # (n, 3, H, W)
+    "A part of one picture in another: exact outside, and inside with the tint at its edge, spread inwards by diffusion."
+    k = 2*max(1, min(known.shape[2:])//64) + 1
+    tint = (known - made)*(1 - new)
+    for _ in range(96): tint = torch.where(new > 0, F.avg_pool2d(tint, k, 1, k//2, count_include_pad=False), tint)
+    return torch.where(new > 0, (made + tint).clamp(0, 1), known)
+
+
 # %% ../nbs/05_inference.ipynb #96257ceb
 @patch
 @torch.inference_mode()
@@ -549,7 +562,7 @@ def inpaint(
     job = self.prepare(prompt, *args, height=height, width=width, **kwargs)
     noise = job.x
     job.hold = lambda t, x: torch.where(small > 0, x, path(noise, z.expand_as(x), t))
-    job.paste = lambda made: torch.where(new > 0, made, pixels.reshape(-1, 3, *size))
+    job.paste = lambda made: put_into(made, pixels.reshape(-1, 3, *size), new)
     for s in job.settings: s.update(task='inpaint')
     return last(self.run(job, output_type))
 

@@ -199,13 +199,20 @@ def evaluate(
     from minisd.inference import Pipeline
     number('n', n, 1, 10**6, whole=True), number('batch', batch, 1, 10**6, whole=True), core.choice('style', style, STYLES)
     pipe, probe, val = Pipeline.from_pretrained(model), load_probe(), World('validation', n=n, style=style)
-    texts, scenes, made, start = val.texts(), val.scenes(), [], time.monotonic()
+    texts, scenes, made, start, passes, net = val.texts(), val.scenes(), [], time.monotonic(), 0, pipe.net
+    def counted(x, *args):
+        nonlocal passes
+        passes += len(x)
+        return net(x, *args)
+    pipe.net = counted
     gens = [generator(seed, 'evaluate', i) for i in range(n)]
     for i in tqdm(range(0, n, batch), desc='sampling', unit='batch'):
-        made.append(pipe(texts[i:i + batch], steps, guidance, generator=gens[i:i + batch], output_type='pt').images)
+        o = pipe(texts[i:i + batch], steps, guidance, generator=gens[i:i + batch], output_type='pt')
+        made.append(o.images)
     seconds = (time.monotonic() - start)/n
-    settings = dict(model=str(model), captions=n, style=style, seed=seed, steps=pipe.defaults['steps'] if steps is None else steps,
-                    guidance_scale=pipe.defaults['guidance_scale'] if guidance is None else guidance, shift=pipe.defaults['shift'])
+    used = o.settings[0]
+    settings = dict(model=str(model), captions=n, batch=batch, style=style, seed=seed, steps=used['num_inference_steps'], evaluations=round(passes/n, 2),
+                    **{k: used[k] for k in ('solver', 'shift', 'guidance_scale', 'guidance_interval', 'dtype')})
     size = pipe.vae.cfg.image_size
     real = val.images() if size == val.size else World('validation', size, min(n, 64)).images()        # large pictures take long
     xhat = reconstruct(pipe.vae, real)
@@ -227,7 +234,10 @@ def table(
         err = f' ± {(p*(1 - p)/count)**0.5:.3f}' if a in ATTRIBUTES else ''
         rows.append(f'| {a} | {p:.3f}{err} | {result["through_vae"][a]:.3f} | {result["ceiling"][a]:.3f} |')
     s, v = result['settings'], result['vae']
-    foot = (f'{n} captions, {s["steps"]} steps, guidance {s["guidance_scale"]:g}, seed {s["seed"]}; VAE reconstruction {v["psnr"]:.1f} dB PSNR, '
+    lo, hi = s.get('guidance_interval', (0, 1))
+    when = f' for t from {lo:g} to {hi:g}' if (lo, hi) != (0, 1) else ''
+    foot = (f'{n} captions, {s["steps"]} steps ({s.get("solver", "euler")}, {s.get("evaluations", 2*s["steps"]):g} evaluations of the network), guidance {s["guidance_scale"]:g}{when}, '
+            f'{s.get("dtype", "float32")}, seed {s["seed"]}; VAE reconstruction {v["psnr"]:.1f} dB PSNR, '
             f'{v["ssim"]:.3f} SSIM; {result["seconds_per_picture"]:.2f} s a picture in batches on {result["machine"]["cpu"]}, {result["machine"]["cores"]} cores; '
             f'commit {result["commit"]}, {result["date"]}.')
     return '\n'.join(['| attribute | score | real, through the VAE | real |', '|---|---|---|---|', *rows, '', foot])
