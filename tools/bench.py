@@ -32,13 +32,14 @@ def generate():
 def main():
     pipe, gen = Pipeline.from_pretrained('nano'), lambda: torch.Generator().manual_seed(42)
     jobs = {'generate: process start to saved picture': generate,
-            'sampling: 20 steps with guidance, one picture': lambda: pipe(prompt, 20, 3., generator=gen(), output_type='latent'),
-            'sampling: 20 steps without guidance, one picture': lambda: pipe(prompt, 20, 1., generator=gen(), output_type='latent')}
+            'sampling: 20 steps with guidance throughout, one picture': lambda: pipe(prompt, 20, 3., generator=gen(), output_type='latent', solver='euler', guidance_interval=(0., 1.)),
+            'sampling: as by default, one picture': lambda: pipe(prompt, generator=gen(), output_type='latent'),
+            'sampling: 20 steps without guidance, one picture': lambda: pipe(prompt, 20, 1., generator=gen(), output_type='latent', solver='euler')}
     seconds = {k: median(f) for k, f in tqdm(jobs.items(), desc='bench')}
     start = time.process_time()
     for i in range(500): render(i, 64)
     rate = round(500/(time.process_time() - start))
-    result = dict(seconds=seconds, pictures_per_s={'world: 64 px pictures drawn on one core': rate}, machine=machine(), commit=commit(), date=str(date.today()))
+    result = dict(seconds=seconds, default_steps=pipe.defaults['steps'], dtype=str(pipe.dtype), pictures_per_s={'world: 64 px pictures drawn on one core': rate}, machine=machine(), commit=commit(), date=str(date.today()))
     write_json(root/'data'/'results'/'bench.json', result)
     for k, v in seconds.items(): print(f'{v["median"]:8.3f} s  {k} (from {v["min"]} to {v["max"]})')
     print(f'{rate:8d} /s world: 64 px pictures drawn on one core')

@@ -65,14 +65,14 @@ def accuracy():
 
 def guidance():
     "Scale, interval and refinements of guidance, at 20 Euler steps."
-    b, rows, all_ = Bench(CAPTIONS), [], [0., 1.]
+    b, rows, all_ = Bench(200), [], [0., 1.]
     runs = [(w, all_, {}) for w in (1., 2., 3., 6.)] + [(3., i, {}) for i in ([0., 0.5], [0.1, 0.6], [0.2, 0.7], [0.3, 0.6], [0.5, 1.])] + \
            [(6., all_, dict(guidance_rescale=0.7)), (6., all_, dict(zero_star=True)), (3., all_, dict(zero_star=True))]
     for w, interval, kw in tqdm(runs, desc='guidance', unit='run'):
         z, passes = b.sample(SOLVERS['euler'], time_grid(20), guidance_scale=w, guidance_interval=interval, **kw)
         rows.append(dict(guidance_scale=w, interval=interval, **kw, passes=passes, score=b.scored(z), contrast=b.pipe.decode(z[:100]).std().item()))
     real = b.val.images()[:100].float()/255
-    return dict(rows=rows, captions=CAPTIONS, subjects=sum(len(s.subjects) for s in b.val.scenes()), contrast_real=real.std().item())
+    return dict(rows=rows, captions=200, subjects=sum(len(s.subjects) for s in b.val.scenes()), contrast_real=real.std().item())
 
 
 def figure(r):
@@ -96,10 +96,10 @@ def main():
     parts = dict(solvers=solvers, accuracy=accuracy, guidance=guidance)
     wanted = sys.argv[1:] or list(parts)
     if bad := set(wanted) - set(parts): sys.exit(f'{min(bad)} is no part: choose from {", ".join(parts)}')
-    result = read_json(FILE) if FILE.is_file() else {}
     for name in wanted:
         start = time.monotonic()
         part = parts[name]()
+        result = read_json(FILE) if FILE.is_file() else {}
         result[name] = part | dict(minutes=round((time.monotonic() - start)/60, 1), machine=machine(), commit=commit(), date=str(date.today()))
         write_json(FILE, result)
     if parts.keys() <= result.keys(): figure(result)
