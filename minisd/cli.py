@@ -78,7 +78,9 @@ def make_plan(
     headroom: Annotated[float, typer.Option(help='share of the memory to leave free')] = 0.06,
 ):
     "Say what fits on a GPU and how long training takes, without the GPU."
+    from minisd.core import number
     from minisd.plan import plan, show_plan
+    number('--images', images, 1, 1e15), number('--utilisation', utilisation, 1e-3, 1), number('--headroom', headroom, 0, 0.9)
     print(show_plan(plan(stage, preset, gpu, size, headroom), images, utilisation))
 
 # %% ../nbs/support/cli.ipynb #7793fb14
@@ -100,10 +102,11 @@ def out_names(
 ) -> list[Path]:  # one a picture
     "Where pictures go; `ValueError` in one line for a pattern that can't be."
     words = lambda text: re.sub(r'[^\w]+', '-', text.lower()).strip('-')[:60] or 'picture'
+    if not out.suffix and not out.is_dir() and re.search(r'\{(i|seed|prompt)\b', str(out)): raise ValueError(f'--out {str(out)!r}: a pattern must end in a picture format, such as {str(out)}.png')
     if out.is_dir() or not out.suffix: pattern = str(out/'{prompt}-{seed}.png').replace(str(out), str(out).replace('{', '{{').replace('}', '}}'))
     else: pattern = str(out)
     try: names = [Path(pattern.format(i=i, seed=seed, prompt=words(prompt))) for i, (prompt, seed) in enumerate(jobs, 1)]
-    except (KeyError, IndexError, ValueError, AttributeError): raise ValueError(f'--out {str(out)!r}: the pattern may hold {{i}}, {{seed}} and {{prompt}}, such as out/{{i:03}}-{{seed}}.png') from None
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError): raise ValueError(f'--out {str(out)!r}: the pattern may hold {{i}}, {{seed}} and {{prompt}}, such as out/{{i:03}}-{{seed}}.png') from None
     for name in names: check_out(name)
     return names
 
@@ -112,7 +115,7 @@ def read_prompts(
 ) -> list[str]:
     "The prompts that are meant; empty lines are left out."
     if not text.endswith('.txt'): return [text]
-    try: lines = [l.strip() for l in Path(text).read_text(encoding='utf-8').splitlines()]
+    try: lines = [l.strip() for l in Path(text).read_text(encoding='utf-8-sig').splitlines()]
     except OSError as e: raise OSError(f'{text} cannot be read as a file of prompts ({e.strerror})') from None
     except UnicodeDecodeError: raise ValueError(f'{text} is not a file of prompts: expected text in UTF-8, one prompt a line') from None
     if not any(lines): raise ValueError(f'{text} holds no prompt: expected one a line')
@@ -123,7 +126,7 @@ Model = Annotated[str, typer.Option(help='a shipped model, a folder, or user/nam
 Steps = Annotated[int | None, typer.Option(help="steps of the solver [default: the model's]")]
 Guidance = Annotated[float | None, typer.Option(help="guidance scale: 1 means none, 0 ignores the prompt [default: the model's]")]
 Solver = Annotated[str | None, typer.Option(help="euler, midpoint, heun, rk4, ab2, ab3, dpmpp_2m or fitted [default: fitted if the model has weights for so many steps, else the model's]")]
-Seed = Annotated[int, typer.Option(min=0, max=2**62, help='seed of the first picture; the next ones count up')]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help='seed of the first picture; the next ones count up')]
 Scale = Annotated[int, typer.Option(min=1, max=16, help='enlarge the file by a whole factor, without smoothing')]
 Dtype = Annotated[str | None, typer.Option(help='float32, bfloat16 or float16 [default: what the processor is good at, see info]')]
 
@@ -215,11 +218,11 @@ def set_option(
     "A setting from what was typed; `ValueError` in one line if it can't be."
     kinds = dict(seed=int, steps=int, guidance=float, solver=str, negative=str, n=int)
     if name not in kinds: raise ValueError(f'/{name} is not a command: choose one of /again, {", ".join("/" + k for k in kinds)}, /settings, /help, /quit')
-    if value == 'default' and name in ('steps', 'guidance', 'solver'): return options | {name: None}
+    if value == 'default': return options | {name: dict(seed=42, negative='', n=1).get(name)}
     try: new = kinds[name](value)
     except ValueError: raise ValueError(f'/{name} {value}: it must be a {"whole number" if kinds[name] is int else "number"}') from None
     least = dict(seed=0, n=1).get(name)
-    if least is not None and not least <= new <= 2**62: raise ValueError(f'/{name} {value}: it must be at least {least}, and at most 2**62')
+    if least is not None and not least <= new < 2**32: raise ValueError(f'/{name} {value}: it must be at least {least}, and below 2**32')
     return options | {name: new}
 
 @app.command()
@@ -244,7 +247,7 @@ def repl(
             if line in ('/quit', '/exit', '/q'): return
             elif line == '/help': print(HELP)
             elif line == '/settings' or (name in options and not value.strip()): print(', '.join(f'{k}: {"default" if v is None else v!r}' for k, v in options.items() if line == '/settings' or k == name))
-            elif name and name != 'again': options = set_option(options, name, value.strip())
+            elif line.startswith('/') and name != 'again': options = set_option(options, name, value.strip())
             elif line and (prompt := last if name == 'again' else line) is None: print('there is no last prompt yet: type one')
             elif line: last, options = prompt, paint(pipe, prompt, options, out, scale, colours)
         except ValueError as e: print(' '.join(str(e).split()))
@@ -304,8 +307,9 @@ def fit_sampler(
     import torch
     from minisd.core import write_json
     from minisd.data import ImageFolder, World
-    from minisd.inference import fit_sampling
+    from minisd.inference import fit_sampling, shipped
     from minisd.vae import to_unit
+    if str(model) in shipped(): raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
     items = World('train', size, n) if data == 'world' else ImageFolder(data, size)
@@ -335,6 +339,7 @@ def demo(
     from minisd.inference import Pipeline
     from minisd.viz import grid
     pipe = Pipeline.from_pretrained(model)
+    pipe.prepare(DEMO, steps, guidance)                                                  # say what is wrong before the bar
     start, total = time.perf_counter(), pipe.defaults['steps'] if steps is None else steps
     with tqdm(total=total, desc='sampling', unit='step') as bar:
         gens = [torch.Generator().manual_seed(seed + i) for i in range(len(DEMO))]
@@ -384,6 +389,7 @@ def main(
     except Exception as e:
         if os.environ.get('MINISD_DEBUG'): raise                                    # for developers: the whole traceback
         if isinstance(e, (ValueError, OSError, FloatingPointError)): says = str(e)
+        elif isinstance(e, MemoryError) or 'memory' in str(e).lower(): says = 'not enough memory: make fewer or smaller pictures at a time'
         elif hasattr(e, 'format_message'): says = e.format_message()                 # a usage error
         elif type(e).__name__ in ('Abort', 'Exit'): sys.exit(getattr(e, 'exit_code', 1))
         else: raise

@@ -12,6 +12,7 @@ import json, os
 from contextlib import nullcontext
 from dataclasses import asdict, fields, is_dataclass
 from hashlib import sha256
+from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import get_args, get_type_hints
@@ -39,14 +40,14 @@ def number(
     lo: float = float('-inf'),  # smallest value allowed
     hi: float = float('inf'),  # largest value allowed
     whole: bool = False,  # whole numbers only
-):  # `value`, unchanged
+):  # `value`, as a number of Python's own
     "Return `value` if it is a finite number in [`lo`, `hi`]; raise `ValueError` that says what is allowed otherwise."
     kind = 'whole number' if whole else 'number'
     bound = f' from {lo:g} to {hi:g}' if hi < float('inf') else f' of at least {lo:g}' if lo > float('-inf') else ''
-    ok = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    ok = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not (ok and lo <= value <= hi and abs(value) < float('inf')):
         raise ValueError(f'{name} is {value!r}: it must be a {kind}{bound}')
-    return value
+    return value if isinstance(value, (int, float)) else int(value) if whole else float(value)       # of numpy's or torch's making
 
 # %% ../nbs/support/core.ipynb #8416fe25
 def pick_device() -> torch.device:  # cuda, else mps, else cpu
@@ -155,8 +156,10 @@ def read_json(
     "Read a JSON file; a missing or torn one is a one-line error."
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected a JSON file there')
-    try: return json.loads(path.read_text(encoding='utf-8'))
+    try: d = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{path} is not valid JSON ({e}): it may have been cut off; get it anew') from None
+    if not isinstance(d, dict): raise ValueError(f'{path} holds a {type(d).__name__} where names with values are expected: it may be another file; get it anew')
+    return d
 
 def read_weights(
     path: str | Path,  # a safetensors file

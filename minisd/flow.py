@@ -96,7 +96,7 @@ def time_grid(
     start: float = 0.0,  # first time, in [0, 1)
 ) -> Tensor:  # (N + 1,) from `start` to 1
     "Times i/N, shifted, then squeezed into [`start`, 1]."
-    number('steps', steps, 1, 1000, whole=True), number('shift', shift, 1e-3, 1e3)
+    number('steps', steps, 1, 1000, whole=True), number('shift', shift, 1e-3, 1e3), number('start', start, 0, 0.9999)
     t = shift_time(torch.arange(steps + 1, dtype=torch.float64)/steps, shift)
     return (start + (1 - start)*t).float()
 
@@ -172,13 +172,13 @@ def ab_weights(
     return torch.linalg.solve(tau[None]**powers[:, None], 1/(powers + 1)).tolist()
 
 def _adams_bashforth(order: int, velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
-    "One step with up to `order` velocities; `past` holds (time, velocity), the newest last, and before them how many steps there were."
-    n = past.pop(0) if past else 0
+    "One step with up to `order` velocities; `past` holds how many steps there were, the state they led to, and (time, velocity), the newest last."
+    n, was, *past[:] = past or (0, None)
     past.append((t, velocity(x, t)))
-    if n == 1: x = x + (t - past[0][0])/2*(past[1][1] - past[0][1])      # the first step was Euler's: make it Heun's
+    if n == 1 and x is was: x = x + (t - past[0][0])/2*(past[1][1] - past[0][1])      # the first step was Euler's: make it Heun's, unless a callback has moved the state
     del past[:-order]
     x = x + (u - t)*sum(w*v for w, (_, v) in zip(ab_weights([s for s, _ in past], t, u), past))
-    past.insert(0, n + 1)
+    past[:0] = n + 1, x
     return x
 
 @solver
@@ -215,7 +215,7 @@ def combine(
     rescale: float = 0.0,  # φ, 0 to 1: how much of the length of `vc` to restore
     zero_star: bool = False,  # scale `vu` to be closest to `vc`
 ) -> Tensor:  # (b, ...)
-    "Guided velocity (arXiv:2207.12598 eq. (6); arXiv:2305.08891 eqs. (15), (16); arXiv:2503.18886 eq. (7))."
+    "Guided velocity (arXiv:2207.12598 eq. (6); arXiv:2305.08891 section 3.4; arXiv:2503.18886)."
     if zero_star:
         a, b = vc.flatten(1), vu.flatten(1)
         vu = vu*expand((a*b).sum(1)/b.square().sum(1).clamp(min=1e-12), vu)
@@ -230,10 +230,10 @@ def guided(
     null_ctx: Tensor,  # (b or 1, n, d) states of the null (or negative) caption
     null_mask: Tensor | None,  # (b or 1, n) bool
     w: float = 1.0,  # guidance scale; 1 means none
-    interval: tuple[float, float] = (0.0, 1.0),  # times with guidance, the second excluded unless it is 1; the caption alone elsewhere
+    interval: tuple[float, float] = (0.0, 1.0),  # times with guidance, the second excluded unless it is 1; elsewhere the caption alone, or with w = 0 the null caption
     rescale: float = 0.0,  # see `combine`
     zero_star: bool = False,  # see `combine`
-    zero_init: float = 0.0,  # time before which the velocity is 0 (arXiv:2503.18886 algorithm 1)
+    zero_init: float = 0.0,  # time before which the velocity is 0 (arXiv:2503.18886)
 ) -> Callable:  # velocity(x, t) for a solver
     "Classifier-free guidance in one batched call; one evaluation a sample where one is enough."
     number('guidance_scale', w), number('guidance_rescale', rescale, 0, 1), number('zero_init', zero_init, 0, 1)
@@ -243,7 +243,7 @@ def guided(
     both = torch.cat([null_ctx, ctx]), (None if mask is None else torch.cat([null_mask, mask]))
     def velocity(x: Tensor, t: float) -> Tensor:
         if t < zero_init: return torch.zeros_like(x)
-        one = (ctx, mask) if w == 1 or not (lo <= t < hi or t == hi == 1) else (null_ctx, null_mask) if w == 0 else None
+        one = (null_ctx, null_mask) if w == 0 else (ctx, mask) if w == 1 or not (lo <= t < hi or t == hi == 1) else None
         if one: return model(x, torch.full((len(x),), t, device=x.device), *one)
         vu, vc = model(torch.cat([x, x]), torch.full((2*len(x),), t, device=x.device), *both).chunk(2)
         return combine(vu, vc, w, rescale, zero_star)
@@ -286,6 +286,7 @@ def step_density(
     second, n = states[2:] - 2*states[1:-1] + states[:-2], len(states) - 1
     d = second.flatten(1).square().mean(1).sqrt().sqrt()
     for i in (round(s*n) - 1 for s in jumps if 3/n < s < 1 - 3/n): d[i - 1:i + 2] = torch.lerp(d[i - 2], d[i + 2], torch.arange(1, 4)/4)
+    d = d.clamp(min=1e-3*d.max().item()) if d.max() > 0 else torch.ones_like(d)                         # straight trajectories: any grid will do
     return (d/d.mean()).tolist()
 
 def density_grid(
@@ -313,7 +314,7 @@ def fit_weights(
         i = min(int(u*n), n - 1)
         aim = torch.lerp(states[i], states[i + 1], u*n - i)                                         # the fine solution at u
         A = torch.stack([v.flatten() for v in terms], 1).double()
-        rows.append(torch.linalg.solve(A.T @ A, A.T @ aim.flatten().double()).tolist())
+        rows.append(torch.linalg.lstsq(A.cpu(), aim.flatten().double().cpu()[:, None], rcond=1e-9, driver='gelsd').solution[:, 0].tolist())
         x = sum(w*v for w, v in zip(rows[-1], terms))
     return rows
 

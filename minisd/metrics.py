@@ -206,6 +206,7 @@ def evaluate(
         return net(x, *args)
     pipe.net = counted
     gens = [generator(seed, 'evaluate', i) for i in range(n)]
+    pipe.prepare(texts[:1], steps, guidance)                                               # say what is wrong before the bar
     for i in tqdm(range(0, n, batch), desc='sampling', unit='batch'):
         o = pipe(texts[i:i + batch], steps, guidance, generator=gens[i:i + batch], output_type='pt')
         made.append(o.images)

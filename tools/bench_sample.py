@@ -44,14 +44,14 @@ def naive(pipe, steps):
 def ways(pipe, steps, compiled):
     "Name -> (prepare, run): each adds one thing to the one before."
     layout = lambda f: lambda: [m.to(memory_format=f) for m in (pipe.unet, pipe.vae)]
-    call = lambda **kw: lambda: pipe(PROMPT, kw.pop('n', steps), 3., generator=torch.Generator().manual_seed(0), **{'solver': 'euler', 'shift': 1., 'guidance_interval': (0., 1.), 'output_type': 'pt'} | kw)
+    call = lambda n=steps, **kw: lambda: pipe(PROMPT, n, 3., generator=torch.Generator().manual_seed(0), **{'solver': 'euler', 'shift': 1., 'guidance_interval': (0., 1.), 'output_type': 'pt'} | kw)
     plain, last = layout(torch.contiguous_format), layout(torch.channels_last)
     def fast(): last(); pipe.to('cpu', torch.bfloat16 if cpu_has_bf16() else torch.float32)
     def slow(f): return lambda: (pipe.to('cpu', torch.float32), f())
     out = {'naive: two calls a step, float32, contiguous': (slow(plain), lambda: naive(pipe, steps)), 'one call a step': (slow(plain), call()), 'and channels_last': (slow(last), call())}
     if cpu_has_bf16(): out['and bfloat16'] = fast, call()
     out['and guidance in an interval'] = fast, call(guidance_interval=INTERVAL)
-    if compiled: out['and torch.compile'] = lambda: (fast(), setattr(pipe, 'net', compiled)), call(guidance_interval=INTERVAL)
+    if compiled is not None: out['and torch.compile'] = lambda: (fast(), setattr(pipe, 'net', compiled)), call(guidance_interval=INTERVAL)
     if pipe.sampling: out['and 8 fitted steps in place of 20, not compiled'] = fast, call(n=8, solver='fitted', shift=None, guidance_interval=INTERVAL)
     return out
 

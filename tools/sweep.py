@@ -1,4 +1,4 @@
-"How few evaluations are enough: solvers, grids and guidance compared on a model. tools/sweep.py [PART …] with parts solvers, accuracy, guidance (all of them if none is named). Writes data/results/sweep.json and figures/sweep.png."
+"How few evaluations are enough: solvers, grids and guidance compared on a model. tools/sweep.py [PART …] with parts solvers, accuracy, guidance (all of them if none is named), or figure alone. Writes data/results/sweep.json and figures/sweep.png."
 import sys, time
 from datetime import date
 from pathlib import Path
@@ -78,23 +78,27 @@ def guidance():
 def figure(r):
     "Distance and accuracy against evaluations."
     names = dict(euler='Euler', midpoint='midpoint', heun='Heun', rk4='RK4', ab2='Adams–Bashforth 2', ab3='Adams–Bashforth 3', dpmpp_2m='DPM++(2M)', fitted='fitted grid and weights')
-    fig, (ax, bx) = plt.subplots(1, 2, figsize=(11, 4.2), layout='constrained')
-    for k, (s, name) in enumerate(names.items()):
+    fig, (ax, bx) = plt.subplots(1, 2, figsize=(11, 4.4), layout='constrained')
+    colour = {s: 'k' if s == 'fitted' else f'C{k}' for k, s in enumerate(names)}
+    for s, name in names.items():
         best = {n: min(q['distance'] for q in r['solvers']['rows'] if q['solver'] == s and q['evaluations'] == n) for n in sorted({q['evaluations'] for q in r['solvers']['rows'] if q['solver'] == s})}
-        ax.plot(*zip(*best.items()), 'o-', ms=4, lw=2.5 if s == 'fitted' else 1, color=f'C{k}', label=name)
+        ax.plot(*zip(*best.items()), 'o-', ms=4, lw=2.5 if s == 'fitted' else 1, color=colour[s], label=name)
     aim = next(q['distance'] for q in r['solvers']['rows'] if (q['solver'], q['grid'], q['steps']) == ('euler', '1', 20))
-    ax.axhline(aim, color='0.5', ls=':', lw=1), ax.text(4, aim*1.05, '20 uniform steps of Euler', fontsize=8, color='0.3')
-    ax.set(xlabel='guided calls', ylabel='distance to the exact solution, in standard deviations', yscale='log', title='each solver on its best grid'), ax.legend(fontsize=8)
-    for s in ('euler', 'ab2', 'dpmpp_2m', 'fitted'):
+    ax.axhline(aim, color='0.5', ls=':', lw=1), ax.text(20, aim*1.06, '20 uniform steps of Euler', fontsize=8, color='0.3', ha='right')
+    ax.set(xlabel='guided calls', ylabel='distance to the exact solution (std)', yscale='log', title='each solver on its best grid'), ax.legend(fontsize=8)
+    for j, s in enumerate(('euler', 'ab2', 'dpmpp_2m', 'fitted')):
         q = [x for x in r['accuracy']['rows'] if x['solver'] == s]
-        bx.plot([x['steps'] for x in q], [x['score']['subject'] for x in q], 'o-', ms=4, lw=2.5 if s == 'fitted' else 1, color=f'C{list(names).index(s)}', label=f"{names[s]}{'' if s == 'fitted' else ', shift ' + q[0]['grid']}")
-    bx.set(xlabel='guided calls', ylabel='subjects that are right', title=f"{r['accuracy']['captions']} captions", xlim=(3, 21)), bx.legend(fontsize=8)
+        y = [x['score']['subject'] for x in q]
+        bx.errorbar([x['steps'] + 0.12*j for x in q], y, [(v*(1 - v)/r['accuracy']['subjects'])**0.5 for v in y], fmt='o-', ms=4, lw=2.5 if s == 'fitted' else 1, elinewidth=1, color=colour[s], label=f"{names[s]}{'' if s == 'fitted' else ', shift ' + q[0]['grid']}")
+    none = next(x['score']['subject'] for x in r['guidance']['rows'] if x['guidance_scale'] == 1)
+    bx.axhline(none, color='0.5', ls=':', lw=1), bx.text(20, none + 0.002, '20 steps without guidance', fontsize=8, color='0.3', ha='right')
+    bx.set(xlabel='guided calls', ylabel='subjects that are right', title=f"{r['accuracy']['captions']} captions, with standard errors", xlim=(3, 21), ylim=(0.9, 1)), bx.legend(fontsize=8, loc='center right')
     fig.savefig(root/'figures'/'sweep.png', dpi=110)
 
 
 def main():
     parts = dict(solvers=solvers, accuracy=accuracy, guidance=guidance)
-    wanted = sys.argv[1:] or list(parts)
+    wanted = [p for p in sys.argv[1:] if p != 'figure'] if sys.argv[1:] else list(parts)
     if bad := set(wanted) - set(parts): sys.exit(f'{min(bad)} is no part: choose from {", ".join(parts)}')
     for name in wanted:
         start = time.monotonic()
@@ -102,6 +106,7 @@ def main():
         result = read_json(FILE) if FILE.is_file() else {}
         result[name] = part | dict(minutes=round((time.monotonic() - start)/60, 1), machine=machine(), commit=commit(), date=str(date.today()))
         write_json(FILE, result)
+    result = read_json(FILE)
     if parts.keys() <= result.keys(): figure(result)
     print(FILE)
 
