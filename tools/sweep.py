@@ -1,4 +1,4 @@
-"How few evaluations are enough: solvers, grids and guidance compared on a model. tools/sweep.py [PART …] with parts solvers, accuracy, guidance (all of them if none is named), or figure alone. Writes data/results/sweep.json and figures/sweep.png."
+"How few evaluations are enough: solvers, grids and guidance compared on a model. tools/sweep.py [PART …] with parts solvers, accuracy, guidance, default (all of them if none is named), or figure alone. Writes data/results/sweep.json and figures/sweep.png."
 import sys, time
 from datetime import date
 from pathlib import Path
@@ -75,6 +75,17 @@ def guidance():
     return dict(rows=rows, captions=200, subjects=sum(len(s.subjects) for s in b.val.scenes()), contrast_real=real.std().item())
 
 
+def default():
+    "The model's default, and with more guidance, against 20 steps of Euler guided throughout, on many captions."
+    b, rows = Bench(1000), []
+    own = b.pipe.defaults['steps']
+    runs = [('fitted', own, 3., [0.2, 0.7]), ('fitted', own, 4., [0.2, 0.7]), ('euler', 20, 3., [0., 1.])]
+    for s, n, w, interval in tqdm(runs, desc='default', unit='run'):
+        z, passes = b.sample(fitted(b.pipe.sampling['weights'][str(n)]) if s == 'fitted' else SOLVERS[s], b.grid('fitted' if s == 'fitted' else '1', n), guidance_scale=w, guidance_interval=interval)
+        rows.append(dict(solver=s, steps=n, guidance_scale=w, interval=interval, passes=passes, score=b.scored(z), contrast=b.pipe.decode(z[:100]).std().item()))
+    return dict(rows=rows, captions=1000, subjects=sum(len(s.subjects) for s in b.val.scenes()))
+
+
 def figure(r):
     "Distance and accuracy against evaluations."
     names = dict(euler='Euler', midpoint='midpoint', heun='Heun', rk4='RK4', ab2='Adams–Bashforth 2', ab3='Adams–Bashforth 3', dpmpp_2m='DPM++(2M)', fitted='fitted grid and weights')
@@ -97,7 +108,7 @@ def figure(r):
 
 
 def main():
-    parts = dict(solvers=solvers, accuracy=accuracy, guidance=guidance)
+    parts = dict(solvers=solvers, accuracy=accuracy, guidance=guidance, default=default)
     wanted = [p for p in sys.argv[1:] if p != 'figure'] if sys.argv[1:] else list(parts)
     if bad := set(wanted) - set(parts): sys.exit(f'{min(bad)} is no part: choose from {", ".join(parts)}')
     for name in wanted:
