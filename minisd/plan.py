@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .clip import CLIP
-from .core import choice, count_params, number
+from .core import autocast, choice, count_params, number
 from .flow import flow_loss
 from .train import EMA, STAGES, CLIPTrainer, TrainConfig, contrast, make_optimizer
 from .unet import ModelConfig, UNet
@@ -110,7 +110,7 @@ def step_memory(
         tracker.track_external(net, opt, *ema.state.values(), *beside)
         enter(tracker), enter(sdpa_kernel(SDPBackend.MATH)), enter(cuda_autocast() if like_cuda else nullcontext())
         def half(net):
-            with torch.autocast('cpu', dtype): return loss(net)
+            with autocast('cpu', dtype): return loss(net)
         one_step(net, half, opt, ema)
         return tracker.get_tracker_snapshot('peak')[torch.device('cpu')]['Total']
 
