@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Model', 'Steps', 'Guidance', 'Solver', 'Seed', 'Scale', 'Dtype', 'HELP', 'DEMO', 'parse_set', 'train',
            'draw_curves', 'make_plan', 'check_out', 'out_names', 'read_prompts', 'open_pipeline', 'batches', 'generate',
-           'blocks', 'set_option', 'repl', 'paint', 'replay_file', 'info', 'fit_sampler', 'demo', 'import_files',
+           'blocks', 'set_option', 'paint', 'repl', 'replay_file', 'info', 'fit_sampler', 'demo', 'import_files',
            'evaluate', 'main']
 
 # %% ../nbs/support/cli.ipynb #298328e5
@@ -225,6 +225,17 @@ def set_option(
     if least is not None and not least <= new < 2**32: raise ValueError(f'/{name} {value}: it must be at least {least}, and below 2**32')
     return options | {name: new}
 
+# %% ../nbs/support/cli.ipynb #cf186f95
+def paint(pipe, prompt: str, options: dict, out: Path, scale: int, colours: bool) -> dict:  # the options with the next seed
+    "One round of `repl`: sample, save, show."
+    from minisd.metadata import save_png
+    o = options
+    for done in batches(pipe, [prompt], o['n'], o['seed'], o['steps'], o['guidance'], o['negative'], solver=o['solver']):
+        for image, s, name in zip(done.images, done.settings, out_names(out, [(prompt, o['seed'] + i) for i in range(o['n'])])):
+            if colours: print(blocks(image))
+            print(save_png(image.resize((image.width*scale, image.height*scale), 0), name, dict(s, scale=scale)))
+    return o | dict(seed=o['seed'] + o['n'])
+
 @app.command()
 def repl(
     model: Model = 'nano',
@@ -252,16 +263,6 @@ def repl(
             elif line: last, options = prompt, paint(pipe, prompt, options, out, scale, colours)
         except ValueError as e: print(' '.join(str(e).split()))
         except KeyboardInterrupt: print('stopped')
-
-def paint(pipe, prompt: str, options: dict, out: Path, scale: int, colours: bool) -> dict:  # the options with the next seed
-    "One round of `repl`: sample, save, show."
-    from minisd.metadata import save_png
-    o = options
-    for done in batches(pipe, [prompt], o['n'], o['seed'], o['steps'], o['guidance'], o['negative'], solver=o['solver']):
-        for image, s, name in zip(done.images, done.settings, out_names(out, [(prompt, o['seed'] + i) for i in range(o['n'])])):
-            if colours: print(blocks(image))
-            print(save_png(image.resize((image.width*scale, image.height*scale), 0), name, dict(s, scale=scale)))
-    return o | dict(seed=o['seed'] + o['n'])
 
 # %% ../nbs/support/cli.ipynb #0bd13687
 @app.command('replay')

@@ -158,26 +158,6 @@ class Pipeline:
         self._states.clear()
         return self
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,  # "nano", a folder, or "user/name" on the Hub
-        dtype: torch.dtype | None = None,  # see `to`
-    ) -> "Pipeline":
-        "Load all parts; a missing, torn or foreign file is a one-line error."
-        folder = find_model(name)
-        index, extra = read_json(folder/'model_index.json'), folder/'sampling.json'
-        if not isinstance(index.get('defaults', {}), dict): raise ValueError(f"{folder/'model_index.json'} has defaults {index['defaults']!r}: they must be names with values")
-        pipe = cls(*(part_class(index, p).from_pretrained(folder/p) for p in ('vae', 'clip', 'unet')), part_class(index, 'tokenizer').load(folder/'tokenizer.json'),
-                   index.get('defaults'), read_json(extra) if extra.is_file() else None, dtype)
-        pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
-        return pipe
-
-    def compile(self) -> "Pipeline":
-        "Let torch.compile have the UNet: a minute or so at the first call of each shape, faster after it."
-        self.net = torch.compile(self.unet.requires_grad_(False), options=dict(freezing=True) if self.device.type == 'cpu' else None)
-        return self
-
     @cached_property
     def model_hash(self) -> str | None:
         "First ten hexadecimal digits of the SHA-256 of the weights' files and of what was fitted to them; None for a model that was not read from files."
@@ -187,20 +167,43 @@ class Pipeline:
             if (self.folder/file).is_file(): digest.update((self.folder/file).read_bytes())
         return digest.hexdigest()[:10]
 
-    def save_pretrained(
-        self,
-        folder: str | Path,  # made if need be
-        dtype: torch.dtype | None = None,  # precision of the stored weights; None: float32
-    ) -> Path:
-        "Write one subfolder a component, the tokenizer, `model_index.json` and, if anything was fitted, `sampling.json`."
-        folder = Path(folder)
-        for name in ('vae', 'clip', 'unet'): getattr(self, name).save_pretrained(folder/name, dtype)
-        self.tokenizer.save(folder/'tokenizer.json')
-        if self.sampling: write_json(folder/'sampling.json', self.sampling)
-        else: (folder/'sampling.json').unlink(missing_ok=True)                # of a model that was there before
-        parts = {p: f'{(c := type(getattr(self, p))).__module__}.{c.__name__}' for p in PARTS}
-        write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
-        return folder
+# %% ../nbs/05_inference.ipynb #710be34d
+@patch(cls_method=True)
+def from_pretrained(
+    cls: Pipeline,
+    name: str | Path,  # "nano", a folder, or "user/name" on the Hub
+    dtype: torch.dtype | None = None,  # see `to`
+) -> Pipeline:
+    "Load all parts; a missing, torn or foreign file is a one-line error."
+    folder = find_model(name)
+    index, extra = read_json(folder/'model_index.json'), folder/'sampling.json'
+    if not isinstance(index.get('defaults', {}), dict): raise ValueError(f"{folder/'model_index.json'} has defaults {index['defaults']!r}: they must be names with values")
+    pipe = cls(*(part_class(index, p).from_pretrained(folder/p) for p in ('vae', 'clip', 'unet')), part_class(index, 'tokenizer').load(folder/'tokenizer.json'),
+               index.get('defaults'), read_json(extra) if extra.is_file() else None, dtype)
+    pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
+    return pipe
+
+@patch
+def save_pretrained(
+    self: Pipeline,
+    folder: str | Path,  # made if need be
+    dtype: torch.dtype | None = None,  # precision of the stored weights; None: float32
+) -> Path:
+    "Write one subfolder a component, the tokenizer, `model_index.json` and, if anything was fitted, `sampling.json`."
+    folder = Path(folder)
+    for name in ('vae', 'clip', 'unet'): getattr(self, name).save_pretrained(folder/name, dtype)
+    self.tokenizer.save(folder/'tokenizer.json')
+    if self.sampling: write_json(folder/'sampling.json', self.sampling)
+    else: (folder/'sampling.json').unlink(missing_ok=True)                # of a model that was there before
+    parts = {p: f'{(c := type(getattr(self, p))).__module__}.{c.__name__}' for p in PARTS}
+    write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
+    return folder
+
+@patch
+def compile(self: Pipeline) -> Pipeline:
+    "Let torch.compile have the UNet: a minute or so at the first call of each shape, faster after it."
+    self.net = torch.compile(self.unet.requires_grad_(False), options=dict(freezing=True) if self.device.type == 'cpu' else None)
+    return self
 
 # %% ../nbs/05_inference.ipynb #f24d0154
 @patch
@@ -270,6 +273,7 @@ def pick_size(
         if s % f: raise ValueError(f'{k} is {s}: it must be a multiple of {f}; the nearest are {s//f*f} and {s//f*f + f}')
     return tuple(sizes)
 
+# %% ../nbs/05_inference.ipynb #b82fe486
 @patch
 def pick_grid(
     self: Pipeline,
@@ -319,6 +323,7 @@ def seeds_of(
     fresh = lambda g: torch.equal(g.get_state(), torch.Generator().manual_seed(g.initial_seed()).get_state())
     return [g.initial_seed() if fresh(g) else None for g in generator]
 
+# %% ../nbs/05_inference.ipynb #1964ac15
 @patch
 @torch.inference_mode()
 def prepare(
@@ -427,6 +432,7 @@ def finish(
     if output_type == 'pil': return [to_pil(i) for i in images]
     return rearrange(images, 'n c h w -> n h w c').numpy() if output_type == 'np' else images
 
+# %% ../nbs/05_inference.ipynb #0126e206
 @patch
 def stream(
     self: Pipeline,
@@ -557,6 +563,7 @@ def encode_image(
     size = self.pick_size(height, width)
     return self.vae.encode((_fit(image, size)*2 - 1).to(self.device)).mode()
 
+# %% ../nbs/05_inference.ipynb #65e10fc2
 def spread(
     z: Tensor,  # (m, ...) of m pictures
     n: int,  # pictures to make, a multiple of m
