@@ -18,9 +18,9 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>='+cfg['min_python'],
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']),
-    package_data={cfg['lib_path']: ['weights/**/*']}, zip_safe=False,
+    package_data={cfg['lib_path']: ['weights/**/*', 'page/*']}, zip_safe=False,
     install_requires=words('requirements'),
-    extras_require={e: words(e+'_requirements') for e in ('cuda', 'log', 'hub', 'dev')},
+    extras_require={e: words(e+'_requirements') for e in ('cuda', 'log', 'hub', 'serve', 'dev')},
     entry_points={
         'console_scripts': words('console_scripts'),
         'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"],

@@ -112,7 +112,7 @@ SOLVERS: dict[str, Callable] = {}
 
 def solver(
     step: Callable,  # step(velocity, x, t, u, past) -> state at time u
-) -> Callable:  # solve(velocity, x, ts, callback) -> state at ts[-1], with the generator `solve.steps`
+) -> Callable:  # solve(velocity, x, ts, callback) -> state at ts[-1], with the generator `solve.steps` and the step itself, `solve.step`
     "Put the loop around a step; the solver is entered in `SOLVERS` unless its name begins with _."
     def steps(
         velocity: Callable,  # velocity(x, t) with t a float
@@ -129,7 +129,7 @@ def solver(
     def solve(velocity: Callable, x: Tensor, ts: Tensor, callback: Callable | None = None) -> Tensor:
         for _, _, x in steps(velocity, x, ts, callback): pass
         return x
-    solve.steps, solve.__name__, solve.__qualname__, solve.__doc__, solve.__module__ = steps, step.__name__, step.__name__, step.__doc__, step.__module__
+    solve.step, solve.steps, solve.__name__, solve.__qualname__, solve.__doc__, solve.__module__ = step, steps, step.__name__, step.__name__, step.__doc__, step.__module__
     if not step.__name__.startswith('_'): SOLVERS[step.__name__] = solve
     return solve
 
