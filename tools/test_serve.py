@@ -1,6 +1,6 @@
 "The server as its users meet it: a process of its own, a socket, other people's clients."
-import json, os, signal, socket, subprocess, sys, threading, time
-from pathlib import Path
+import json, os, signal, socket, subprocess, sys, tempfile, threading, time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -13,13 +13,14 @@ class Process:
     "`minisd serve` on a free port."
     def __init__(self, *options, **env):
         with socket.socket() as s: s.bind(('127.0.0.1', 0)); self.port = s.getsockname()[1]
-        self.p = subprocess.Popen([sys.executable, '-m', 'minisd', 'serve', '--port', str(self.port), *options], env=os.environ | dict(OMP_NUM_THREADS='2') | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.p = subprocess.Popen([sys.executable, '-m', 'minisd', 'serve', '--port', str(self.port), *options], env=os.environ | dict(OMP_NUM_THREADS='2') | env, stdout=subprocess.DEVNULL, stderr=(log := tempfile.TemporaryFile('w+')))      # a pipe that nobody reads would fill up
+        self.log = log
         self.url = f'http://127.0.0.1:{self.port}'
         self.http = httpx.Client(base_url=self.url, timeout=120)
 
     def ready(self):
         for _ in range(600):
-            assert self.p.poll() is None, self.p.stderr.read()
+            assert self.p.poll() is None, self.lines()
             try:
                 if self.http.get('/health').json()['model_ready']: return self
             except httpx.TransportError: pass
@@ -29,9 +30,13 @@ class Process:
     def stop(self, sig=signal.SIGTERM):
         "Exit status, and the lines of the log."
         if self.p.poll() is None: self.p.send_signal(sig)
-        err = self.p.communicate(timeout=90)[1]
+        self.p.wait(90)
         self.http.close()
-        return self.p.returncode, [json.loads(l) for l in err.splitlines() if l.startswith('{')]
+        return self.p.returncode, self.lines()
+
+    def lines(self):
+        self.log.seek(0)
+        return [json.loads(l) for l in self.log]
 
 
 @pytest.fixture(scope='module')
@@ -69,6 +74,7 @@ def test_fuzzed(server):
     "Schemathesis makes requests from the description of the API, right ones and wrong ones: no status 500, and every answer is one that is described."
     import schemathesis
     from hypothesis import HealthCheck, Phase, settings
+    from hypothesis.errors import Unsatisfiable
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
     schema, seen = schemathesis.openapi.from_url(server.url + '/openapi.json'), {}
@@ -81,7 +87,7 @@ def test_fuzzed(server):
             r = case.call(timeout=60)
             seen[operation.label, r.status_code] = seen.get((operation.label, r.status_code), 0) + 1
             case.validate_response(r, checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance])
-        run()
+        with suppress(Unsatisfiable): run()           # nothing can be wrong with a GET that takes nothing
     for o in (o.ok() for o in schema.get_all_operations()):
         for mode in schemathesis.GenerationMode: fuzz(o, mode, 40)
     print(seen)
