@@ -181,7 +181,7 @@ class Batcher:
         self.stopping, self.pace, self.calls, self.calm = False, 0., 0, 0
         pipe.model_hash                                    # computed once, not by every ticket's copy
 
-# %% ../nbs/support/serve.ipynb #4d54ea86
+# %% ../nbs/support/serve.ipynb #50e32d40
 @patch
 def submit(
     self: Batcher,
@@ -192,7 +192,7 @@ def submit(
     t.area = (t.call.get('height') or f)*(t.call.get('width') or f)/f**2
     with self.lock:
         if self.stopping: raise Refused(503, 'stopping', 'the server is stopping: try again in a while', 10)
-        if len(self.waiting) >= self.queue: raise Refused(429, 'full', f'the queue is full, {self.queue} requests are waiting: try again in {self.retry_after()} s', self.retry_after())
+        if len(self.waiting) >= self.queue: raise Refused(429, 'full', f'the queue is full ({self.queue} of {self.queue} places): try again in {self.retry_after()} s', self.retry_after())
         t.arrived, t.place, self.tickets[t.id] = self.clock(), len(self.waiting), t
         t.emit('queued', dict(place=t.place))
         self.waiting.append(t)
@@ -252,13 +252,13 @@ def out_of_memory(
 
 log = logging.getLogger('minisd.serve')
 
-# %% ../nbs/support/serve.ipynb #b91bb091
+# %% ../nbs/support/serve.ipynb #644201eb
 @patch
 def leave(self: Batcher):
     "Let those go who were cancelled or are late."
     now = self.clock()
     for t in [*self.waiting, *self.running]:
-        if t.cancelled: self.end(t, 'error', status=409, code='cancelled', detail=f'cancelled after {t.i} steps')
+        if t.cancelled: self.end(t, 'error', status=409, code='cancelled', detail=f'cancelled after {t.i} of {t.steps} steps' if t.job else 'cancelled before it began')
         elif now > t.deadline: self.end(t, 'error', status=504, code='deadline', detail=f'not done after {now - t.arrived:.0f} s, which is all the time that a request has: ask for fewer steps or pictures, or try again later')
 
 @patch
