@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train bench-sample fit-sampler drive postmortem put-back sweep readme clean
+.PHONY: demo test export run release bench bench-train bench-sample bench-serve fit-sampler drive postmortem put-back sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -40,11 +40,15 @@ bench-train: .venv/.dev   # training steps compared, into data/results/train_ben
 bench-sample: .venv/.ok   # sampling against the same network driven naively, into data/results/sample_bench.json
 	python tools/bench_sample.py
 
+bench-serve: .venv/.dev  # the server under load against v1's lock, ten minutes, into data/results/serve_bench.json and figures/serve_load.png
+	python tools/bench_serve.py
+
 fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model, into minisd/weights/nano/sampling.json
 	minisd fit-sampler minisd/weights/nano
 
-drive: .venv/.dev        # the widget in a real browser (Chromium), screenshots into figures/
+drive: .venv/.dev        # the widget and the server's page in a real browser (Chromium), screenshots into figures/
 	python tools/drive_widget.py --figures
+	python tools/drive_page.py --figures
 
 postmortem: .venv/.ok    # v1's faults, each as an experiment: about an hour; into data/results/v1.json and figures/v1_*.png
 	python tools/postmortem.py

@@ -230,6 +230,15 @@ def clear(p: Page):
     p.button('Clear all').click(); p.button('Delete all').click(); p.until('cleared', "!document.querySelector('#cards li') && !document.querySelector('#empty').hidden")
     pg.reload(); p.until('nothing after a reload', "document.querySelector('#health').dataset.state == 'ok'"); assert p.cards() == 0
 
+def docs(p: Page, server: Server):
+    "The description of the API, drawn without a network, with an example to send."
+    pg = p.pg
+    pg.goto(server.url + '/docs'); pg.wait_for_selector('.opblock', timeout=20_000); assert pg.locator('.opblock').count() >= 8
+    pg.locator('#operations-default-generate_generate_post .opblock-summary').click(); pg.get_by_role('button', name='Try it out').click()
+    assert CABIN in pg.locator('.body-param__text').input_value()
+    pg.get_by_role('button', name='Execute').click(); pg.wait_for_selector('.live-responses-table', timeout=20_000)
+    assert '200' in pg.locator('.live-responses-table .response-col_status').first.inner_text(); p.shot('docs'); p.note('the API, tried from its description')
+
 def main():
     try: from playwright.sync_api import sync_playwright
     except ImportError: print('skipped: playwright is not installed'); return 3
@@ -257,6 +266,7 @@ def main():
                     drive(p, server)
                     p = page(viewport=dict(width=390, height=844), device_scale_factor=2, is_mobile=True, has_touch=True)
                     phone(p, server)
+                    docs(p := page(viewport=dict(width=1280, height=800)), server)
                 except BaseException: p.pg.screenshot(path=shots/'failure.png'); print('console:', errors[:5], (folder/'server.log').read_text()[-1500:]); raise
                 browser.close()
             print('requests to other hosts:', sorted(outside) or 'none', '| console errors:', errors or 'none')

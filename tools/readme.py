@@ -5,7 +5,7 @@ from pathlib import Path
 from minisd.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-nano, short, bench, sweep, speed = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench'))
+nano, short, bench, sweep, speed, load = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench'))
 
 
 def results():
@@ -58,6 +58,15 @@ def sampling():
             f"Measured on {speed['nano']['machine']['cores']} cores ({speed['nano']['machine']['cpu']}, {'with' if speed['nano']['bf16'] else 'without'} bfloat16 instructions): {times}.")
 
 
+def serving():
+    "The server against a lock."
+    m, o, g = load['machine'], load['overhead'], load['memory']
+    rows = '\n'.join(f"| {n} | {r['lock']['per_second']:.1f} | {r['batched']['per_second']:.1f} | {r['lock']['p50']:.2f} | {r['batched']['p50']:.2f} | {r['batched']['p95']:.2f} | {r['batched']['p99']:.2f} | {r['batched']['rejected']} |" for n, r in load['levels'].items())
+    return ("| clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused |\n|---|---|---|---|---|---|---|---|\n" + rows +
+            f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
+            f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Memory grew by {max(0, g['growth']):.0f} MB over the last nine tenths of {g['requests']:,} requests. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
+
+
 def verdicts():
     "v1's faults, and what each does."
     from minisd.postmortem import verdict_table
@@ -67,7 +76,7 @@ def verdicts():
 def main():
     file = root/'README.md'
     text = new = file.read_text(encoding='utf-8')
-    for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, verdicts=verdicts).items():
+    for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, serving=serving, verdicts=verdicts).items():
         new = re.sub(rf'(<!-- {name} -->\n).*?(\n<!-- /{name} -->)', lambda m: m[1] + make() + m[2], new, flags=re.S)
     if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
     if new != text: file.write_text(new, encoding='utf-8')
