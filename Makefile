@@ -40,7 +40,7 @@ bench-train: .venv/.dev   # training steps compared, into data/results/train_ben
 bench-sample: .venv/.ok   # sampling against the same network driven naively, into data/results/sample_bench.json
 	python tools/bench_sample.py
 
-bench-serve: .venv/.dev  # the server under load against v1's lock, ten minutes, into data/results/serve_bench.json and figures/serve_load.png
+bench-serve: .venv/.dev  # the server under load against v1's lock, a quarter of an hour, into data/results/serve_bench.json and figures/serve_load.png
 	python tools/bench_serve.py
 
 fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model, into minisd/weights/nano/sampling.json

@@ -1,5 +1,5 @@
-"Load test of the server against v1's way, a lock: tools/bench_serve.py [--seconds N]. Writes data/results/serve_bench.json and figures/serve_load.png; about ten minutes on two cores."
-import argparse, asyncio, base64, io, os, random, signal, socket, statistics, subprocess, sys, time
+"Load test of the server against v1's way, a lock: tools/bench_serve.py [--seconds N]. Writes data/results/serve_bench.json and figures/serve_load.png; about a quarter of an hour on two cores."
+import argparse, asyncio, base64, io, math, random, signal, socket, statistics, subprocess, sys, time
 from datetime import date
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from minisd.cli import DEMO
 from minisd.core import machine, write_json
 from minisd.inference import Pipeline
 from minisd.metrics import commit
+from minisd.serve import ServerConfig
 
 root = Path(__file__).resolve().parents[1]
 FILE, FIGURE = root/'data'/'results'/'serve_bench.json', root/'figures'/'serve_load.png'
-LEVELS, STEPS = (1, 4, 16, 64), (6, 8, 11, 11, 16, 20)          # clients at a time; steps of their requests, in turn
+LEVELS, STEPS = (1, 4, 16, 64, 128), (6, 8, 11, 11, 16, 20)          # clients at a time; steps of their requests, in turn
 SHORT = 300.                                                    # seconds that a request may take
 
 
@@ -121,7 +122,7 @@ def draw(result):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument('--seconds', type=float, default=20, help='of each stretch of load; there are four of them for each number of clients')
+    a.add_argument('--seconds', type=float, default=15, help='of each stretch of load; there are four of them for each number of clients')
     a.add_argument('--requests', type=int, default=2000, help='of the memory test')
     a.add_argument('--locked', type=int, metavar='PORT', help="serve v1's way")
     a = a.parse_args()
@@ -141,16 +142,17 @@ def main():
             row['times_as_fast'] = round(statistics.median(len(y['took'])/y['seconds']*x['seconds']/len(x['took']) for x, y in zip(parts[n, 'lock'], parts[n, 'batched'])), 2)
             result['levels'][str(n)] = row
         servers['lock'].stop()
+        third = lambda m, last: round(statistics.median(m[-4:] if last else m[1:5]), 1)          # the first reading is from before the load
         memory, short, s = [], lambda i: dict(prompt=DEMO[i % len(DEMO)], steps=6, seed=i), servers['batched']
         with tqdm(total=a.requests, desc='memory', unit='request') as bar:
-            for i in range(11):
+            for i in range(13):
                 memory.append(round(s.megabytes(), 1))
-                if i < 10: asyncio.run(load(s.url, 16, requests=a.requests//10, what=short, bar=bar))
-        result['memory'] = dict(requests=a.requests, megabytes=memory, growth=round(memory[-1] - memory[1], 1))
+                if i < 12: asyncio.run(load(s.url, 16, requests=math.ceil(a.requests/12), what=short, bar=bar))
+        result['memory'] = dict(requests=a.requests, megabytes=memory, early=third(memory, False), late=third(memory, True))
         result['exit_status'] = s.stop()
     finally:
         for s in servers.values(): s.p.kill()
-    result |= dict(steps=STEPS, seconds=a.seconds, machine=machine(), commit=commit(), date=str(date.today()))
+    result |= dict(steps=STEPS, queue=ServerConfig().queue, seconds=a.seconds, machine=machine(), commit=commit(), date=str(date.today()))
     write_json(FILE, result), draw(result)
     for n, r in result['levels'].items(): print(f"{n:>3} clients: lock {r['lock']['per_second']:.2f} a second, p50 {r['lock']['p50']:.2f} s; batched {r['batched']['per_second']:.2f}, p50 {r['batched']['p50']:.2f} s, p99 {r['batched']['p99']:.2f} s; {r['times_as_fast']:.2f} times as fast; {r['batched']['status']}")
     print('one client, against the pipeline alone:', result['overhead'], '\nmemory:', result['memory'])

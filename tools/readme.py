@@ -63,8 +63,8 @@ def serving():
     m, o, g = load['machine'], load['overhead'], load['memory']
     rows = '\n'.join(f"| {n} | {r['lock']['per_second']:.1f} | {r['batched']['per_second']:.1f} | {r['lock']['p50']:.2f} | {r['batched']['p50']:.2f} | {r['batched']['p95']:.2f} | {r['batched']['p99']:.2f} | {r['batched']['rejected']} |" for n, r in load['levels'].items())
     return ("| clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused |\n|---|---|---|---|---|---|---|---|\n" + rows +
-            f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
-            f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Memory grew by {max(0, g['growth']):.0f} MB over the last nine tenths of {g['requests']:,} requests. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
+            f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. Refused are those whom the queue of {load['queue']} has no room for, with a time to come again. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
+            f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Over {g['requests']:,} requests the process took {g['early']:.0f} MB in the first third and {g['late']:.0f} MB in the last. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
 
 
 def verdicts():
