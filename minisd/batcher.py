@@ -361,7 +361,7 @@ def turn(self: Batcher) -> bool:  # whether there is more to do
     for group in alike(t for t in self.running if t.ready): self.share(self.draw, group)
     return bool(self.running or self.waiting)
 
-# %% ../nbs/support/batcher.ipynb #af1050b1
+# %% ../nbs/support/batcher.ipynb #31ea1903
 class Engine(threading.Thread):
     "The thread that loads a model and turns its batcher."
     def __init__(
@@ -392,7 +392,7 @@ class Engine(threading.Thread):
         start = time.monotonic()
         try:
             pipe = self.load()
-            pipe('a picture', 2, generator=torch.Generator())            # the first call of a network is slow: not a visitor's
+            with warnings.catch_warnings(action='ignore'): pipe('a picture', 2, generator=torch.Generator())       # the first call of a network is slow: not a visitor's
             self.batcher = b = Batcher(pipe, **self.kwargs)
         except Exception as fault:
             self.failed = True

@@ -320,7 +320,7 @@ async def generate(request: Request, r: GenerateRequest):
     "Make pictures of a prompt."
     async with taken(request, r) as (t, box): return await result(t, await outcome(request, box))
 
-# %% ../nbs/support/serve.ipynb #b7705272
+# %% ../nbs/support/serve.ipynb #41288073
 class Health(BaseModel):
     "How the server is."
     model_config = ConfigDict(protected_namespaces=(), json_schema_extra=dict(examples=[dict(status='ok', model_ready=True, device='cpu', detail=None, model='nano', processor='AMD EPYC', queue=0, running=1, uptime_s=3600.5)]))
@@ -334,7 +334,8 @@ class Health(BaseModel):
     running: Annotated[int, Field(description='requests that run')]
     uptime_s: Annotated[float, Field(description='seconds since the start')]
 
-@router.api_route('/health', methods=['GET', 'HEAD'], response_model=Health, responses={400: ERRORS[400]}, operation_id='health')
+@router.head('/health', include_in_schema=False)
+@router.get('/health', response_model=Health, responses={400: ERRORS[400]})
 async def health(request: Request):
     "Whether the server can make pictures. The HTTP status is 200 as long as the process answers."
     e = request.app.state.engine
@@ -600,7 +601,7 @@ def bind(
         return socket.create_server((cfg.host, cfg.port), family=family, backlog=2048)
     except (OSError, UnicodeError) as e: raise OSError(f'cannot listen at {cfg.host}, port {cfg.port} ({getattr(e, "strerror", None) or e}): choose another --port, or 0 for a free one, or another --host') from None
 
-# %% ../nbs/support/serve.ipynb #e4ba1a82
+# %% ../nbs/support/serve.ipynb #fc40afe5
 class Server(uvicorn.Server):
     "uvicorn's server, which tells the engine when it is asked to stop."
     early = False
@@ -622,7 +623,8 @@ def serve(
     sock, app = bind(cfg), create_app(cfg)
     lines = logging.StreamHandler()
     lines.setFormatter(JsonLines())
-    for name, level in (('minisd', logging.INFO), ('uvicorn', logging.WARNING)): logging.getLogger(name).setLevel(level); logging.getLogger(name).handlers = [lines]
+    logging.captureWarnings(True)
+    for name, level in (('minisd', logging.INFO), ('uvicorn', logging.WARNING), ('py.warnings', logging.WARNING)): logging.getLogger(name).setLevel(level); logging.getLogger(name).handlers = [lines]
     server = Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=math.ceil(cfg.grace)))
     before = {s: signal.signal(s, server.note) for s in (signal.SIGINT, signal.SIGTERM)}
     host, port = sock.getsockname()[:2]

@@ -12,6 +12,8 @@ let state = 'unknown';                               // of the server: a key of 
 let run = null;                                      // the request in progress: {ask, abort, id, at, stopping, before}
 let entries = [];                                    // the gallery, newest first
 let onStage = [];                                    // entries that the stage shows
+let key = '';                                        // sent with every request, if the server wants one
+try { key = sessionStorage.minisdKey ?? ''; } catch { /* storage is blocked: the key is typed anew each time */ }
 
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 const chars = text => [...text].length;              // as Python counts them
@@ -105,7 +107,7 @@ async function refused(r, ask) {                     // an answer that is no str
   const said = await r.json().catch(() => ({}));
   const detail = typeof said.detail === 'string' ? said.detail : `the server answered ${r.status} ${r.statusText}`;
   const wait = Number(r.headers.get('Retry-After')) || 0;
-  if (r.status === 401) trouble('key', sessionStorage.minisdKey ? 'The server does not accept this key.' : 'This server wants a key.', { key: true, again: ask });
+  if (r.status === 401) trouble('key', key ? 'The server does not accept this key.' : 'This server wants a key.', { key: true, again: ask });
   else if (r.status === 429) trouble('full', detail, { again: ask, wait });
   else if (r.status === 503) trouble('loading', detail, { again: ask, wait }), poll();
   else if (r.status >= 500) trouble('failed', `${detail} (request ${said.id ?? 'without a number'})`, { again: ask });
@@ -197,7 +199,8 @@ async function generate(ask) {
   if (run) return;
   const ready = () => config && state !== 'down';
   if (!ready()) await poll();                        // perhaps it is by now
-  if (!ready()) return trouble('down', `The server is not ready: ${WORDS[state] ?? 'no answer yet'}. This page looks for it every few seconds.`);
+  if (run) return;                                   // asked for twice meanwhile
+  if (!ready()) return trouble(ask ? 'lost' : 'down', `The server is not ready: ${WORDS[state] ?? 'no answer yet'}. This page looks for it every few seconds.`, { again: ask, wait: Infinity });
   const bad = ask ? null : unfit();
   if (bad) { $(bad[0]).setAttribute('aria-invalid', true); $(bad[0]).focus(); return trouble('input', bad[1]); }
   ask ??= settings();
@@ -225,7 +228,15 @@ async function generate(ask) {
   }
 }
 
-const headers = () => ({ 'Content-Type': 'application/json', ...(sessionStorage.minisdKey ? { Authorization: `Bearer ${sessionStorage.minisdKey}` } : {}) });
+const headers = () => ({ 'Content-Type': 'application/json', ...(key ? { Authorization: `Bearer ${key}` } : {}) });
+
+function useKey(typed, ask) {
+  if (!/^[\x21-\x7e]*$/.test(typed)) return trouble('key', 'A key has no blanks and only plain letters, digits and signs: this one has others.', { key: true, again: ask });
+  key = typed;
+  try { sessionStorage.minisdKey = key; } catch { /* kept in this page alone */ }
+  $('generate').focus({ preventScroll: true });
+  generate(ask);
+}
 
 function began() {
   $('generate').setAttribute('aria-disabled', true);
@@ -274,7 +285,7 @@ function broke({ code, detail, id }, ask) {          // an `error` event
   if (code === 'cancelled') return ended(`Stopped${run.at && ` at ${run.at}`}.`);
   const at = run.at;
   ended('');
-  trouble(code, `${detail}${at && ` (${at})`}${code === 'failed' ? `, request ${id}` : ''}`, { again: ask });
+  trouble(code, `${detail}${at && ` (${at})`}${code === 'failed' ? `, request ${id}` : ''}`, { again: code === 'invalid' ? undefined : ask });
   poll();
 }
 
@@ -295,7 +306,7 @@ async function stop() {
   const { abort, id } = run, mine = run;
   run.stopping = true;
   $('step').textContent = 'stopping';
-  if (id) await fetch(`cancel/${encodeURIComponent(id)}`, { method: 'POST', headers: headers() }).then(r => r.ok && sleep(3000), () => {});
+  if (id) await fetch(`cancel/${encodeURIComponent(id)}`, { method: 'POST', headers: headers(), signal: AbortSignal.timeout(2000) }).then(r => r.ok && sleep(3000), () => {});
   if (run === mine) abort.abort();                   // closing the stream cancels too
 }
 
@@ -354,17 +365,20 @@ async function openStore() {
   store.onversionchange = () => store.close();
 }
 
-async function pictures(use) {                       // a transaction on the pictures, in memory only if there is no store
-  if (!store) return;
+async function pictures(use) {                       // a transaction on the pictures; whether it was done
+  if (!store) return false;
   try {
     const change = store.transaction('pictures', 'readwrite');
     use(change.objectStore('pictures'));
     await wanted(change, 'oncomplete');
-  } catch (error) { console.info(error); store = null; gallerySays(); }
+    return true;
+  } catch (error) { console.info(error); return false; }
 }
 
 async function keep(made) {                          // into the gallery; how many old ones were dropped for them
-  await pictures(s => { for (const entry of made.toReversed()) s.add({ ...entry }).onsuccess = e => { entry.key = e.target.result; }; });
+  const keys = new Map();
+  const kept = await pictures(s => { for (const entry of made.toReversed()) s.add({ ...entry }).onsuccess = e => keys.set(entry, e.target.result); });
+  if (kept) for (const entry of made) entry.key = keys.get(entry);
   entries.unshift(...made);
   $('cards').prepend(...made.map(card));
   const old = entries.slice(KEPT);
@@ -373,17 +387,20 @@ async function keep(made) {                          // into the gallery; how ma
   return old.length;
 }
 
-async function remove(entry) {
+async function remove(entry) {                       // whether it is gone
+  if (entry.key !== undefined && !await pictures(s => s.delete(entry.key))) return false;
   entries = entries.filter(e => e !== entry);
   cards.get(entry)?.remove();
-  await pictures(s => s.delete(entry.key));
   URL.revokeObjectURL(url(entry));
   gallerySays();
+  return true;
 }
 
 function gallerySays() {
   $('gallery').hidden = !entries.length;
-  $('gallery_says').textContent = `${plural(entries.length, 'picture')}${entries.length >= KEPT ? ', the most it keeps' : ''}, ${store ? 'in this browser' : 'only until this page is closed: this browser keeps nothing'}`;
+  const loose = entries.filter(e => e.key === undefined).length;
+  const where = !loose ? 'in this browser' : !store ? 'only until this page is closed: this browser keeps nothing' : `${loose} of them only until this page is closed: this browser has no room for more`;
+  $('gallery_says').textContent = `${plural(entries.length, 'picture')}${entries.length >= KEPT ? ', the most it keeps' : ''}, ${where}`;
 }
 
 const cards = new WeakMap();
@@ -399,7 +416,7 @@ function card(entry) {
   use.onclick = () => restore(entry);
   bin.onclick = async () => {
     const near = (li.nextElementSibling ?? li.previousElementSibling)?.querySelector('.delete');
-    await remove(entry);
+    if (!await remove(entry)) return announce('It could not be deleted: this browser does not let its store be changed.');
     if (onStage.includes(entry)) stage(onStage.length > 1 ? onStage.filter(e => e !== entry) : entries.slice(0, 1));
     (near ?? $('prompt')).focus();
     announce(`Deleted: ${name}.`);
@@ -409,10 +426,10 @@ function card(entry) {
 }
 
 async function clearAll() {
+  if (store && !await pictures(s => s.clear())) return announce('They could not be deleted: this browser does not let its store be changed.');
   const gone = entries;
   entries = [];
   $('cards').replaceChildren();
-  await pictures(s => s.clear());
   for (const entry of gone) URL.revokeObjectURL(url(entry));
   if (!run) stage([]);
   gallerySays();
@@ -447,7 +464,7 @@ function turn(by) {
 $('form').addEventListener('submit', e => { e.preventDefault(); generate(); });
 $('stop').addEventListener('click', stop);
 $('again').addEventListener('click', () => { const { ask } = trouble; $('generate').focus({ preventScroll: true }); generate(ask); });
-$('key_form').addEventListener('submit', e => { e.preventDefault(); sessionStorage.minisdKey = $('key').value.trim(); const { ask } = trouble; $('generate').focus({ preventScroll: true }); generate(ask); });
+$('key_form').addEventListener('submit', e => { e.preventDefault(); useKey($('key').value.trim(), trouble.ask); });
 
 for (const name of DIALS) $(`${name}_slider`).addEventListener('input', () => { $(name).value = $(`${name}_slider`).value; gist(); });
 for (const name of [...DIALS, 'seed']) $(name).addEventListener('change', () => { tidy(name); gist(); });
