@@ -148,7 +148,7 @@ def alike(
     for t in tickets: groups.setdefault(tuple(t.x.shape[1:]), []).append(t)
     return list(groups.values())
 
-# %% ../nbs/support/batcher.ipynb #245d3c25
+# %% ../nbs/support/batcher.ipynb #3625b169
 log = logging.getLogger('minisd.serve')
 
 class Refused(Exception):
@@ -166,7 +166,7 @@ class Refused(Exception):
 STOPPING = dict(status=503, code='stopping', detail='the server is stopping: try again in a while', retry=10)
 
 class Batcher:
-    "Requests that share calls of one network, step by step. `submit`, `cancel` and `stop` may be called from any thread, `turn` from one."
+    "Requests that share calls of one network, step by step. `submit` and `cancel` may be called from any thread, `turn` from one."
     def __init__(
         self,
         pipe: Pipeline,

@@ -301,7 +301,7 @@ def handle_errors(app: FastAPI):
         known = (ImageRequest if request.url.path.startswith('/v1/') else GenerateRequest).model_fields
         return problem(request, 422, 'invalid', '; '.join(fault_line(x, known) for x in e.errors()[:3]))
 
-# %% ../nbs/support/serve.ipynb #493fa193
+# %% ../nbs/support/serve.ipynb #ead1bc72
 bearer = HTTPBearer(auto_error=False, description='needed if the server was given a key')
 
 async def authorised(
@@ -315,12 +315,12 @@ async def authorised(
 router, guard = APIRouter(), [Depends(authorised)]
 ERRORS = {s: dict(model=Problem, description=d) for s, d in {400: 'body unreadable, or the server called by a name that is not its own', 401: 'no key', 409: 'cancelled', 413: 'body too large', 422: 'bad input', 429: 'queue full', 500: 'failed', 503: 'loading or stopping', 504: 'deadline'}.items()}
 
-@router.post('/generate', response_model=GenerateResponse, response_model_exclude_none=True, responses=ERRORS, dependencies=guard)
+@router.post('/generate', tags=['pictures'], response_model=GenerateResponse, response_model_exclude_none=True, responses=ERRORS, dependencies=guard)
 async def generate(request: Request, r: GenerateRequest):
     "Make pictures of a prompt."
     async with taken(request, r) as (t, box): return await result(t, await outcome(request, box))
 
-# %% ../nbs/support/serve.ipynb #41288073
+# %% ../nbs/support/serve.ipynb #e138960d
 class Health(BaseModel):
     "How the server is."
     model_config = ConfigDict(protected_namespaces=(), json_schema_extra=dict(examples=[dict(status='ok', model_ready=True, device='cpu', detail=None, model='nano', processor='AMD EPYC', queue=0, running=1, uptime_s=3600.5)]))
@@ -335,7 +335,7 @@ class Health(BaseModel):
     uptime_s: Annotated[float, Field(description='seconds since the start')]
 
 @router.head('/health', include_in_schema=False)
-@router.get('/health', response_model=Health, responses={400: ERRORS[400]})
+@router.get('/health', tags=['server'], response_model=Health, responses={400: ERRORS[400]})
 async def health(request: Request):
     "Whether the server can make pictures. The HTTP status is 200 as long as the process answers."
     e = request.app.state.engine
@@ -343,7 +343,7 @@ async def health(request: Request):
     return dict(status=e.status, model_ready=e.status == 'ok', device=str(b.pipe.device) if b else None, detail="the model cannot be loaded: the server's log says why" if e.failed else None, model=b.pipe.name if b else None,
                 processor=request.app.state.processor, queue=len(b.waiting) if b else 0, running=len(b.running) if b else 0, uptime_s=round(time.time() - request.app.state.began, 1))
 
-# %% ../nbs/support/serve.ipynb #1b4ceea8
+# %% ../nbs/support/serve.ipynb #5ee2e17f
 class Config(BaseModel):
     "What the model that is served can do."
     model_config = ConfigDict(protected_namespaces=())
@@ -365,7 +365,7 @@ def sizes(
     sides = sorted({s, s*3//2//f*f, most})
     return sorted((f'{w}x{h}' for w in sides for h in sides), key=lambda t: (math.prod(map(int, t.split('x'))), t))
 
-@router.get('/config', response_model=Config, responses={400: ERRORS[400], 503: ERRORS[503]})
+@router.get('/config', tags=['server'], response_model=Config, responses={400: ERRORS[400], 503: ERRORS[503]})
 async def config(request: Request):
     "Limits, defaults and supported sizes of the model that is loaded."
     b = request.app.state.engine.ready()
@@ -374,7 +374,7 @@ async def config(request: Request):
     return dict(model=p.name, model_hash=p.model_hash, auth=bool(request.app.state.cfg.api_key), limits=limits, solvers=[*SOLVERS, *(['fitted'] if p.sampling.get('weights') else [])], sizes=sizes(p),
                 defaults=dict(steps=d['steps'], cfg_scale=d['guidance_scale'], seed=42, n=1, negative_prompt='', solver=None, width=p.vae.cfg.image_size, height=p.vae.cfg.image_size), rows=b.most, queue=b.queue)
 
-# %% ../nbs/support/serve.ipynb #4103ca7a
+# %% ../nbs/support/serve.ipynb #47b77f3c
 async def streamed(request: Request, r: GenerateRequest) -> AsyncIterator[tuple[Ticket, asyncio.Queue]]:
     "A ticket with previews and its box, for as long as the stream lasts; `Refused` as `taken` says, before the stream begins."
     async with taken(request, r, request.app.state.cfg.preview_every) as both: yield both
@@ -382,7 +382,7 @@ async def streamed(request: Request, r: GenerateRequest) -> AsyncIterator[tuple[
 PLAIN = {s: dict(description=e['description'], content={'application/json': {'schema': {'$ref': '#/components/schemas/Problem'}}}) for s, e in ERRORS.items()}      # no events, if it can't begin
 PLAIN[200] = dict(description='events', content={'text/event-stream': {'example': 'event: queued\ndata: {"place": 0, "id": "5f0c…"}\n\nevent: step\ndata: {"step": 3, "steps": 11, "previews": ["data:image/png;base64,…"], "id": "5f0c…"}\n\nevent: done\ndata: {"image": "data:image/png;base64,…", "prompt": "…", "seed": 42, "id": "5f0c…"}\n\n'}})
 
-@router.post('/generate/stream', response_class=EventSourceResponse, responses=PLAIN, dependencies=guard)
+@router.post('/generate/stream', tags=['pictures'], response_class=EventSourceResponse, responses=PLAIN, dependencies=guard)
 async def generate_stream(ticket: Annotated[tuple, Depends(streamed)]) -> AsyncIterator[ServerSentEvent]:
     "Make pictures of a prompt, with events on the way: queued, step, then done or error."
     t, box = ticket
@@ -393,13 +393,13 @@ async def generate_stream(ticket: Annotated[tuple, Depends(streamed)]) -> AsyncI
         yield ServerSentEvent(event=name, data=data | dict(id=t.id))
         if name in ('done', 'error'): return
 
-@router.post('/cancel/{id}', response_model=Cancelled, responses={s: ERRORS[s] for s in (400, 401, 422, 503)} | {404: dict(model=Problem, description='no such request')}, dependencies=guard)
+@router.post('/cancel/{id}', tags=['pictures'], response_model=Cancelled, responses={s: ERRORS[s] for s in (400, 401, 422, 503)} | {404: dict(model=Problem, description='no such request')}, dependencies=guard)
 async def cancel(request: Request, id: str):
     "Stop a request before its next step."
     if not request.app.state.engine.ready().cancel(id): raise Refused(404, 'unknown', f'no request with the number {id[:40]!r} waits or runs')
     return dict(id=id, cancelled=True)
 
-# %% ../nbs/support/serve.ipynb #9a5a3c6b
+# %% ../nbs/support/serve.ipynb #54b3630a
 class ImageRequest(BaseModel):
     "What OpenAI's clients send for pictures, and our own fields beside it."
     model_config = ConfigDict(extra='forbid', json_schema_extra=dict(examples=[dict(model='nano', prompt=EXAMPLE['prompt'], n=1, size='64x64', response_format='b64_json')]))
@@ -425,7 +425,7 @@ def described(*status: int, example: dict) -> dict:
     return {s: dict(description=ERRORS.get(s, dict(description='no such model'))['description']) for s in status} | {200: dict(description='all is well', content={'application/json': {'example': example}})}
 
 DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='64x64', output_format='png', background='opaque')
-@router.post('/v1/images/generations', dependencies=guard, responses=described(*ERRORS, 404, example=DRAWN))
+@router.post('/v1/images/generations', tags=['as OpenAI has it'], dependencies=guard, responses=described(*ERRORS, 404, example=DRAWN))
 async def images_generations(request: Request, r: ImageRequest):
     "Make pictures, as OpenAI's clients ask for them."
     named(request, r.model)
@@ -436,7 +436,7 @@ async def images_generations(request: Request, r: ImageRequest):
     data = [dict(b64_json=i.partition(',')[2], seed=s) for i, s in zip(got.get('images', [got['image']]), got['seeds'])]
     return dict(created=int(time.time()), data=data, size=f"{got['width']}x{got['height']}", output_format='png', background='opaque')
 
-# %% ../nbs/support/serve.ipynb #b639f02f
+# %% ../nbs/support/serve.ipynb #ef4060cc
 def named(
     request: Request,
     name: str | None,  # what a client calls the model
@@ -447,17 +447,17 @@ def named(
     return dict(id=pipe.name, object='model', created=int(request.app.state.began), owned_by='minisd')
 
 MODEL = dict(id='nano', object='model', created=1790000000, owned_by='minisd')
-@router.get('/v1/models', dependencies=guard, responses=described(400, 401, 503, example=dict(object='list', data=[MODEL])))
+@router.get('/v1/models', tags=['as OpenAI has it'], dependencies=guard, responses=described(400, 401, 503, example=dict(object='list', data=[MODEL])))
 async def models(request: Request):
     "The models there are: one."
     return dict(object='list', data=[named(request, None)])
 
-@router.get('/v1/models/{name}', dependencies=guard, responses=described(400, 401, 404, 422, 503, example=MODEL))
+@router.get('/v1/models/{name}', tags=['as OpenAI has it'], dependencies=guard, responses=described(400, 401, 404, 422, 503, example=MODEL))
 async def one_model(request: Request, name: str):
     "A model by its name."
     return named(request, name)
 
-# %% ../nbs/support/serve.ipynb #30c80e8f
+# %% ../nbs/support/serve.ipynb #f5fb92f9
 class Metrics:
     "What Prometheus reads."
     def __init__(self):
@@ -484,7 +484,7 @@ class Metrics:
         self.waiting.set(len(b.waiting) if b else 0), self.running.set(len(b.running) if b else 0)
         return generate_latest(self.registry)
 
-@router.get('/metrics', dependencies=guard, response_class=Response, responses={200: {'content': {'text/plain': {}}}, 400: ERRORS[400], 401: ERRORS[401]})
+@router.get('/metrics', tags=['server'], dependencies=guard, response_class=Response, responses={200: {'content': {'text/plain': {}}}, 400: ERRORS[400], 401: ERRORS[401]})
 async def metrics(request: Request):
     "Counters for Prometheus."
     s = request.app.state

@@ -242,7 +242,7 @@ def docs(p: Page, server: Server):
     "The description of the API, drawn without a network, with an example to send."
     pg = p.pg
     pg.goto(server.url + '/docs'); pg.wait_for_selector('.opblock', timeout=20_000); assert pg.locator('.opblock').count() >= 8
-    pg.locator('#operations-default-generate_generate_post .opblock-summary').click(); pg.get_by_role('button', name='Try it out').click()
+    pg.locator('#operations-pictures-generate_generate_post .opblock-summary').click(); pg.get_by_role('button', name='Try it out').click()
     assert CABIN in pg.locator('.body-param__text').input_value()
     pg.get_by_role('button', name='Execute').click(); pg.wait_for_selector('.live-responses-table', timeout=20_000)
     pg.locator('.live-responses-table .response-col_status', has_text='200').last.wait_for(timeout=20_000); p.shot('docs'); p.note('the API, tried from its description')

@@ -21,10 +21,10 @@ def wheel(tmp_path_factory):
     return next(out.glob('*.whl'))
 
 
-def test_wheel_holds_the_weights(wheel):
+def test_wheel_holds_weights_and_page(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for part in ('vae', 'clip', 'unet'): assert f'minisd/weights/nano/{part}/model.safetensors' in names
-    assert {'minisd/weights/nano/tokenizer.json', 'minisd/weights/nano/model_index.json', 'minisd/weights/probe/model.safetensors'} <= set(names)
+    assert {'minisd/weights/nano/tokenizer.json', 'minisd/weights/nano/model_index.json', 'minisd/weights/probe/model.safetensors', *(f'minisd/page/{p}' for p in ('index.html', 'page.css', 'page.js', 'icon.svg'))} <= set(names)
     weights = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith('minisd/weights/nano/'))
     assert weights <= 16*2**20, f'{weights/2**20:.1f} MB of weights, 16 are allowed'
 
@@ -40,7 +40,7 @@ def test_wheel_samples_without_the_repository(wheel, tmp_path):
 
 def test_generating_imports_nothing_heavy():
     "What sampling doesn't need stays out of its start-up."
-    code = "import sys; import minisd.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes') if m in sys.modules])"
+    code = "import sys; import minisd.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes', 'fastapi') if m in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
 
 
