@@ -392,7 +392,9 @@ class Engine(threading.Thread):
         start = time.monotonic()
         try:
             pipe = self.load()
-            with warnings.catch_warnings(action='ignore'): pipe('a picture', 2, generator=torch.Generator())       # the first call of a network is slow: not a visitor's
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                pipe('a picture', 2, generator=torch.Generator())        # the first call of a network is slow: not a visitor's
             self.batcher = b = Batcher(pipe, **self.kwargs)
         except Exception as fault:
             self.failed = True
