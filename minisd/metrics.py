@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['HEADS', 'ATTRIBUTES', 'labels', 'ProbeConfig', 'Probe', 'spoil', 'probe_loss', 'train_probe', 'to_batch', 'score',
-           'load_probe', 'psnr', 'reconstruct', 'reconstruction', 'commit', 'evaluate', 'table']
+           'load_probe', 'psnr', 'reconstruct', 'reconstruction', 'recall_at', 'interval', 'embeddings', 'recall',
+           'flow_bins', 'commit', 'evaluate', 'table']
 
 # %% ../nbs/support/metrics.ipynb #d170d547
-import subprocess, time
+import math, subprocess, time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -176,6 +178,83 @@ def reconstruction(
     from kornia.metrics import ssim
     pairs = [(a, b/255) for a, b in zip(xhat.split(64), images.split(64))]
     return dict(psnr=torch.cat([psnr(a, b) for a, b in pairs]).mean().item(), ssim=torch.cat([ssim(a, b, 11).mean((1, 2, 3)) for a, b in pairs]).mean().item())
+
+# %% ../nbs/support/metrics.ipynb #833ecfaf
+def recall_at(
+    sim: Tensor,  # (n, n) similarity of query i (row) and candidate j; candidate i is the right one
+    ks: Sequence[int] = (1, 5, 10),
+    tolerance: float = 1e-5,  # similarities so close count as equal
+) -> dict[int, float]:  # k -> share of the queries, in [0, 1]
+    "Recall at k, ties broken by chance."
+    if sim.ndim != 2 or len(sim) != sim.shape[1] or not len(sim): raise ValueError(f'similarities of shape {tuple(sim.shape)}: they must be square, a row a query')
+    own = sim.diagonal()[:, None]
+    tied = (sim - own).abs() <= tolerance
+    above, equal = ((sim > own) & ~tied).sum(1), tied.sum(1)
+    return {k: ((k - above)/equal).clamp(0, 1).mean().item() for k in ks}
+
+def interval(
+    p: float,  # share that was seen, in [0, 1]
+    n: int,  # independent trials
+    z: float = 1.96,  # 1.96 standard errors: 95 %
+) -> tuple[float, float]:  # low and high
+    "Wilson's confidence interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953)."
+    mid, half, down = p + z*z/(2*n), z*math.sqrt(p*(1 - p)/n + z*z/(4*n*n)), 1 + z*z/n
+    return max(0., (mid - half)/down), min(1., (mid + half)/down)
+
+# %% ../nbs/support/metrics.ipynb #f778c67e
+@torch.no_grad()
+def embeddings(
+    clip,  # a `minisd.clip.CLIP`
+    tok,  # its `minisd.clip.Tokenizer`
+    images: Tensor,  # (n, 3, H, W) uint8
+    texts: list[str],  # n captions
+    batch: int = 128,
+) -> tuple[Tensor, Tensor]:  # of pictures and of texts, each (n, d), of length 1, on the CPU
+    "What both towers make of pairs."
+    device = clip.logit_scale.device
+    img = torch.cat([clip.encode_image(to_unit(b.to(device))).cpu() for b in images.split(batch)])
+    txt = torch.cat([clip.encode_text(*(v.to(device) for v in tok(texts[i:i + batch])))[1].cpu() for i in range(0, len(texts), batch)])
+    return img, txt
+
+def recall(
+    clip,  # a `minisd.clip.CLIP`
+    tok,  # its `minisd.clip.Tokenizer`
+    images: Tensor,  # (n, 3, H, W) uint8, held out
+    texts: list[str],  # a caption each
+    ks: Sequence[int] = (1, 5, 10),
+) -> dict:  # "text_to_image" and "image_to_text": {k: share}; "ceiling" of R@1, "pairs", "captions" (different ones)
+    "Recall at k both ways."
+    if len(images) != len(texts) or not texts: raise ValueError(f'{len(images)} pictures and {len(texts)} captions: recall needs as many of each, at least one')
+    img, txt = embeddings(clip, tok, images, texts)
+    sim, different = txt @ img.T, len(set(texts))
+    return dict(text_to_image=recall_at(sim, ks), image_to_text=recall_at(sim.T, ks), ceiling=different/len(texts), pairs=len(texts), captions=different)
+
+# %% ../nbs/support/metrics.ipynb #b0c0a24d
+@torch.no_grad()
+def flow_bins(
+    pipe,  # a `minisd.inference.Pipeline`
+    images: Tensor,  # (n, 3, H, W) uint8, held out
+    texts: list[str],  # a caption each
+    bins: int = 10,  # of t
+    draws: int = 1,  # times and noises a picture
+    seed: int = 0,  # of times and noise
+    batch: int = 64,
+) -> dict:  # "loss" and "error" (its standard error), a number a bin; "mean"
+    "Held-out flow-matching loss in bins of t, with fixed noise."
+    from minisd.cache import encode
+    from minisd.flow import flow_loss
+    from minisd.train import cache_texts
+    n, gen, device = len(images)*draws, generator(seed, 'flow bins'), pipe.device
+    if len(images) != len(texts) or n < bins: raise ValueError(f'{len(images)} pictures, {len(texts)} captions and {bins} bins: give as many captions as pictures, and at least a picture a bin')
+    x1 = torch.cat([encode(pipe.vae, c)[:, 0].float() for c in images.split(batch)]).repeat(draws, 1, 1, 1)
+    ctx, mask = cache_texts(pipe.clip, pipe.tokenizer, texts)
+    x0, t, losses = torch.randn(x1.shape, generator=gen), (torch.randperm(n, generator=gen) + 0.5)/n, []
+    for s in torch.arange(n).split(batch):
+        rows = x1[s], x0[s], t[s], ctx[s % len(texts)].float(), mask[s % len(texts)]
+        with core.autocast(device, pipe.dtype): losses.append(flow_loss(pipe.unet, *(v.to(device) for v in rows)).cpu())
+    loss, at = torch.cat(losses), (t*bins).long()
+    parts = [loss[at == b] for b in range(bins)]
+    return dict(loss=[p.mean().item() for p in parts], error=[(p.std()/len(p)**0.5).item() for p in parts], mean=loss.mean().item())
 
 # %% ../nbs/support/metrics.ipynb #e8cfb83f
 def commit() -> str | None:
