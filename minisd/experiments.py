@@ -23,7 +23,7 @@ from .metrics import flow_bins, load_probe, recall, score
 from .train import Pairs, TrainConfig, recipe, train_clip, train_unet
 from .unet import ModelConfig, UNet
 
-# %% ../nbs/support/experiments.ipynb #fdab7847
+# %% ../nbs/support/experiments.ipynb #3300d597
 @dataclass(frozen=True)
 class Condition:
     "What a small model is trained on; the defaults are the good data, and each experiment changes one thing."
@@ -32,9 +32,10 @@ class Condition:
     subjects: float = 1.  # share of the pictures that show a cabin, a boat, a deer …; the others are bare landscapes
     pictures: int = 6000  # training pictures
     captions: int = 3  # different captions a picture
+    text: str = 'own'  # text tower: "own", trained under the condition, or "shipped", trained on good captions
 
     def __post_init__(self):
-        choice('style', self.style, STYLES), number('generic', self.generic, 0, 1), number('subjects', self.subjects, 0, 1)
+        choice('text', self.text, ('own', 'shipped')), choice('style', self.style, STYLES), number('generic', self.generic, 0, 1), number('subjects', self.subjects, 0, 1)
         number('pictures', self.pictures, 1, 10**7, whole=True), number('captions', self.captions, 1, 1000, whole=True)
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Bench:
         im = draw(s if subjects else Landscape(s.time, s.terrain, s.weather), 64, i)
         return torch.frombuffer(bytearray(im.tobytes()), dtype=torch.uint8).view(64, 64, 3).permute(2, 0, 1).contiguous()
 
-# %% ../nbs/support/experiments.ipynb #1a016933
+# %% ../nbs/support/experiments.ipynb #eb4e2d11
 @dataclass(frozen=True)
 class Effort:
     "How long a small model is trained, the same for every condition."
@@ -123,11 +124,12 @@ def learn(
     out: Path,  # for logs and checkpoints
     seed: int = 0,  # of weights, order and noise
 ) -> Pipeline:
-    "CLIP, then UNet, trained under a condition from nothing but the shipped VAE."
+    "CLIP, then UNet, trained under a condition on the latents of the shipped VAE."
     (pairs, latents), mc, val = bench.pairs(c), ModelConfig.preset('nano'), bench.val['rich']
     tok = bench.nano.tokenizer
     torch.manual_seed(seed)
-    clip = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, pairs, val, lab_recipe('clip', effort.clip_updates, effort.clip_batch, seed), out/'clip', bench.nano.vae, latents)
+    if c.text == 'shipped': clip = bench.nano.clip
+    else: clip = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, pairs, val, lab_recipe('clip', effort.clip_updates, effort.clip_batch, seed), out/'clip', bench.nano.vae, latents)
     unet = train_unet(UNet(replace(mc.unet, channels=effort.channels)), bench.nano.vae, clip, tok, pairs, val, lab_recipe('unet', effort.unet_updates, effort.unet_batch, seed), out/'unet', {64: latents})
     return Pipeline(bench.nano.vae, clip, unet, tok, dict(steps=8, guidance_scale=3., solver='ab2', guidance_interval=(0.2, 0.7)))
 
@@ -146,11 +148,11 @@ def measure(
     out['flow'] = flow_bins(pipe, bench.val['rich'].images[:n], bench.val['rich'].texts[0][:n])
     return out
 
-# %% ../nbs/support/experiments.ipynb #8e6dcfe7
-EXPERIMENTS = {  # condition -> seeds; every experiment has `Condition()`, the good data, in it
-    Condition(): 3, Condition(generic=0.5): 3, Condition(generic=1.): 3, Condition(style='short'): 3,
-    **{Condition(subjects=s): 2 for s in (0., 0.01, 0.1, 0.5)},
-    **{Condition(pictures=n, captions=k): 2 for n in (100, 1000, 6000) for k in (1, 10)}}
+# %% ../nbs/support/experiments.ipynb #744c78d2
+EXPERIMENTS = {  # condition -> seeds
+    **{c: 3 for c in (Condition(), Condition(generic=0.5), Condition(generic=1.), Condition(style='short'))},
+    **{Condition(subjects=s, text='shipped'): 2 for s in (0., 0.01, 0.1, 0.5, 1.)},
+    **{Condition(pictures=n, captions=k): 1 for n in (100, 1000, 6000) for k in (1, 10)}}
 
 def key(c: Condition) -> str:
     "A condition in short, such as `generic=0.5`; `good` for the defaults."
