@@ -17,7 +17,7 @@ file = out/'data'/'results'/'captions.json'
 
 def main():
     effort = Effort(2, 8, 2, 8, 16) if small else Effort()
-    n, n_val = (16, 16) if small else (192, 256)
+    n, n_val = (16, 16) if small else (128, 256)
     state = dict(effort=asdict(effort), captions=n, validation=n_val)
     done = read_json(file) if file.is_file() else {}
     rows = done.get('rows', []) if {k: done.get(k) for k in state} == state else []
@@ -27,11 +27,11 @@ def main():
     bench = Bench(n_val)
     for c, seed in tqdm(todo, desc='runs', unit='run'):
         began = time.monotonic()
-        with tempfile.TemporaryDirectory() as d: got = measure(bench, learn(bench, c, effort, Path(d), seed), n)
+        styles = ('rich', 'short') if c in (Condition(), Condition(style='short')) else ('rich',)
+        with tempfile.TemporaryDirectory() as d: got = measure(bench, learn(bench, c, effort, Path(d), seed), n, styles)
         rows.append(dict(condition=asdict(c), seed=seed, minutes=round((time.monotonic() - began)/60, 2), **got))
         rows.sort(key=lambda r: (key(Condition(**r['condition'])), r['seed']))
         write_json(file, state | dict(rows=rows, machine=machine(), commit=commit(), date=str(date.today())))
-
 
 
 if __name__ == '__main__': main()
