@@ -103,13 +103,13 @@ class Bench:
         im = draw(s if subjects else Landscape(s.time, s.terrain, s.weather), 64, i)
         return torch.frombuffer(bytearray(im.tobytes()), dtype=torch.uint8).view(64, 64, 3).permute(2, 0, 1).contiguous()
 
-# %% ../nbs/support/experiments.ipynb #8ae340ce
+# %% ../nbs/support/experiments.ipynb #b960626b
 @dataclass(frozen=True)
 class Effort:
     "How long a small model is trained, the same for every condition."
-    clip_updates: int = 120
-    clip_batch: int = 48  # pictures an update
-    unet_updates: int = 240
+    clip_updates: int = 350
+    clip_batch: int = 64  # pictures an update
+    unet_updates: int = 400
     unet_batch: int = 32
     channels: int = 48  # of the UNet at full size; nano has 64
 

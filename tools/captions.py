@@ -17,7 +17,7 @@ file = out/'data'/'results'/'captions.json'
 
 def main():
     effort = Effort(2, 8, 2, 8, 16) if small else Effort()
-    n, n_val = (16, 16) if small else (128, 256)
+    n, n_val = (16, 16) if small else (192, 256)
     state = dict(effort=asdict(effort), captions=n, validation=n_val)
     done = read_json(file) if file.is_file() else {}
     rows = done.get('rows', []) if {k: done.get(k) for k in state} == state else []
