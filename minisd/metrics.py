@@ -13,6 +13,7 @@ import math, subprocess, time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -203,8 +204,7 @@ def lpips(
 ) -> dict:  # "lpips", the mean distance; or None and "why"
     "Learned perceptual distance, where torchvision and the classifier's weights are at hand."
     core.choice('net', net, ('alex', 'vgg'))
-    try: import torchvision
-    except ImportError: return dict(lpips=None, why='torchvision is not installed')
+    if not find_spec('torchvision'): return dict(lpips=None, why='torchvision is not installed')
     file = {'alex': 'alexnet-owt-7be5be79.pth', 'vgg': 'vgg16-397923af.pth'}[net]
     if not (Path(torch.hub.get_dir())/'checkpoints'/file).is_file(): return dict(lpips=None, why=f'{file} is not in {torch.hub.get_dir()}/checkpoints')
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
