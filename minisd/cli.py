@@ -6,7 +6,8 @@
 __all__ = ['app', 'Model', 'Steps', 'Guidance', 'Solver', 'Seed', 'Scale', 'Dtype', 'HELP', 'DEMO', 'parse_set', 'train',
            'draw_curves', 'make_plan', 'report_captions', 'parse_bounds', 'prepare_source', 'check_out', 'out_names',
            'read_prompts', 'open_pipeline', 'batches', 'generate', 'blocks', 'set_option', 'paint', 'repl',
-           'replay_file', 'info', 'fit_sampler', 'demo', 'import_files', 'evaluate', 'serve_model', 'main']
+           'replay_file', 'info', 'fit_sampler', 'demo', 'import_files', 'parse_network', 'evaluate', 'serve_model',
+           'main']
 
 # %% ../nbs/support/cli.ipynb #298328e5
 import os, re, sys
@@ -448,20 +449,38 @@ def import_files(
     from minisd.v1 import import_v1
     print(import_v1(vae, clip, unet, tokenizer, out, weights, null))
 
+# %% ../nbs/support/cli.ipynb #92a6741b
+def parse_network(
+    text: str | None,  # "ARCHITECTURE=FILE"
+) -> tuple[str, str] | None:
+    "An open_clip network from the command line."
+    if text is None: return None
+    name, eq, file = text.partition('=')
+    if not (name and eq and file): raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
+    return name, file
+
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help='a shipped model, or a folder')] = 'nano',
-    n: Annotated[int, typer.Option(help='validation captions')] = 500,
+    models: Annotated[list[str] | None, typer.Argument(help='shipped models, folders, or user/name on the Hub; two are compared [default: nano]')] = None,
+    data: Annotated[str, typer.Option(help='"world", or a data set as train takes it: its held-out pairs are asked')] = 'world',
+    n: Annotated[int, typer.Option(help='held-out captions')] = 500,
     steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's default]")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's default]")] = None,
     seed: Annotated[int, typer.Option(help='seed of the noise')] = 0,
-    out: Annotated[Path | None, typer.Option(help='JSON file to write')] = None,
+    batch: Annotated[int, typer.Option(help='pictures at a time')] = 50,
+    style: Annotated[str, typer.Option(help="of the world's captions: rich, short or generic")] = 'rich',
+    out: Annotated[Path | None, typer.Option(help='folder for JSON, table and figure; or a .json file')] = None,
+    inception: Annotated[Path | None, typer.Option(help="file of Inception's weights, for FID and KID as in the literature")] = None,
+    open_clip: Annotated[str | None, typer.Option(help='ARCHITECTURE=FILE: a network of open_clip, for its CLIP score')] = None,
 ):
-    "Measure how well pictures follow their captions."
-    if out: check_out(out, pictures=False)
-    from minisd.metrics import evaluate, table
-    print(table(evaluate(model, n=n, steps=steps, guidance=guidance, seed=seed, out=out)))
-    if out: print(out)
+    "Measure VAE, CLIP, velocity and pictures on held-out pairs; several models side by side."
+    if out and out.suffix == '.json': check_out(out, pictures=False)
+    elif out: check_out(out/'evaluation.json', pictures=False)
+    network = parse_network(open_clip)
+    from minisd.evaluation import assess, comparison, write
+    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network) for m in models or ['nano']]
+    print(comparison(results))
+    for f in write(results, out) if out else (): print(f)
 
 # %% ../nbs/support/cli.ipynb #d948be6c
 @app.command('serve')
