@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train bench-sample bench-serve fit-sampler drive postmortem put-back sweep readme clean
+.PHONY: demo test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep readme clean
 demo: .venv/.ok
 	minisd demo
 
@@ -42,6 +42,15 @@ bench-sample: .venv/.ok   # sampling against the same network driven naively, in
 
 bench-serve: .venv/.dev  # the server under load against v1's lock, a quarter of an hour, into data/results/serve_bench.json and figures/serve_load.png
 	python tools/bench_serve.py
+
+bench-prepare: .venv/.dev # minisd prepare against Pillow alone, and its memory, into data/results/prepare_bench.json
+	python tools/bench_prepare.py
+
+evaluate: .venv/.dev      # everything that is measured of the shipped model, into data/results/evaluation.json
+	minisd evaluate nano --n 1000 --out data/results/evaluation.json
+
+captions: .venv/.dev      # what captions are worth: small models on better and worse ones, hours; into data/results/captions.json and figures/captions.png
+	python tools/captions.py
 
 fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model, into minisd/weights/nano/sampling.json
 	minisd fit-sampler minisd/weights/nano

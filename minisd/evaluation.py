@@ -119,6 +119,7 @@ def assess(
     from minisd.inference import Pipeline
     number('batch', batch, 1, 10**6, whole=True)
     pipe, began = Pipeline.from_pretrained(model), time.monotonic()
+    pipe.prepare(['a lake'], steps, guidance)                     # say what is wrong before anything is drawn
     held = held_pairs(data, n, pipe.vae.cfg.image_size, style, **options)
     made, used, seconds = sample_captions(pipe, held.texts, steps, guidance, seed, batch)
     out = dict(model=str(model), settings=dict(data=str(data), captions=len(held.texts), style=style if held.scenes else None, batch=batch, seed=seed) | used,
@@ -219,10 +220,10 @@ def comparison(
 # %% ../nbs/support/evaluation.ipynb #8b38cc1f
 def figure(results: list[dict]):  # a matplotlib figure
     "Flow loss by time and, on the world, accuracy by attribute, a colour a model."
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
     scored = all('score' in r for r in results)
-    fig = Figure(figsize=(9.5 if scored else 5, 3.2), layout='constrained')
-    axes = fig.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    fig, axes = plt.subplots(1, 2 if scored else 1, squeeze=False, figsize=(9.5 if scored else 5, 3.2), layout='constrained')
+    axes = axes[0]
     names = [Path(r['model']).name for r in results]
     names = [n if names.count(n) == 1 else f'{n}, {r["settings"]["steps"]} steps' for n, r in zip(names, results)]
     for name, r in zip(names, results):
@@ -238,6 +239,7 @@ def figure(results: list[dict]):  # a matplotlib figure
         axes[1].set(ylabel='share that is right', ylim=(0, 1.05), xticks=range(len(ATTRIBUTES)), xticklabels=ATTRIBUTES); axes[1].legend(frameon=False, ncols=2, loc='lower left', framealpha=0.9)
         axes[1].tick_params('x', rotation=20)
     for ax in axes: ax.spines[['top', 'right']].set_visible(False)
+    plt.close(fig)
     return fig
 
 def write(

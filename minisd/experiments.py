@@ -229,10 +229,11 @@ def draw_diversity(ax, results: dict):
         ax.errorbar([sizes.index(n) for n, _ in shown], [m for _, (m, _) in shown], [e for _, (_, e) in shown], marker='o', ms=4, capsize=3, label=f'{k} caption{"s"*(k > 1)} a picture')
     ax.set(xticks=range(len(sizes)), xticklabels=[f'{n:,}' for n in sizes], xlabel='training pictures', ylim=(0, 1.28), yticks=[0, 0.5, 1], title='diversity: mean of all attributes'); ax.legend(frameon=False, loc='upper center', fontsize=8)
 
+# %% ../nbs/support/experiments.ipynb #9e69bfef
 def captions_figure(results: dict):  # a matplotlib figure
     "The three experiments side by side."
-    from matplotlib.figure import Figure
-    fig = Figure(figsize=(12.5, 3.5), layout='constrained')
-    for ax, draw in zip(fig.subplots(1, 3, gridspec_kw=dict(width_ratios=(1.35, 1, 1))), (draw_captions, draw_subjects, draw_diversity)):
-        draw(ax, results); ax.spines[['top', 'right']].set_visible(False)
+    import matplotlib.pyplot as plt
+    fig, axes = plt.subplots(1, 3, figsize=(12.5, 3.5), layout='constrained', gridspec_kw=dict(width_ratios=(1.35, 1, 1)))
+    for ax, draw in zip(axes, (draw_captions, draw_subjects, draw_diversity)): draw(ax, results); ax.spines[['top', 'right']].set_visible(False)
+    plt.close(fig)
     return fig

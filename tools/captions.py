@@ -1,4 +1,4 @@
-"The experiments on captions at full length: tools/captions.py [--small FOLDER]. Writes data/results/captions.json after every run; runs that are there are not done again."
+"The experiments on captions at full length: tools/captions.py [--small FOLDER]. Writes data/results/captions.json and figures/captions.png after every run; runs that are there are not done again."
 import sys, tempfile, time
 from dataclasses import asdict
 from datetime import date
@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from minisd.core import machine, read_json, write_json
-from minisd.experiments import EXPERIMENTS, Bench, Condition, Effort, key, learn, measure
+from minisd.experiments import EXPERIMENTS, Bench, Condition, Effort, captions_figure, key, learn, measure
 from minisd.metrics import commit
 
 small = '--small' in sys.argv
@@ -32,6 +32,7 @@ def main():
         rows.append(dict(condition=asdict(c), seed=seed, minutes=round((time.monotonic() - began)/60, 2), **got))
         rows.sort(key=lambda r: (key(Condition(**r['condition'])), r['seed']))
         write_json(file, state | dict(rows=rows, machine=machine(), commit=commit(), date=str(date.today())))
+        (out/'figures').mkdir(exist_ok=True); captions_figure(read_json(file)).savefig(out/'figures'/'captions.png', dpi=110, facecolor='white')
 
 
 if __name__ == '__main__': main()

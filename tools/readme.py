@@ -5,7 +5,7 @@ from pathlib import Path
 from minisd.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-nano, short, bench, sweep, speed, load = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench'))
+nano, short, bench, sweep, speed, load, whole, prepared, captioned = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions'))
 
 
 def results():
@@ -67,6 +67,35 @@ def serving():
             f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Over {g['requests']:,} requests the process took {g['early']:.0f} MB in the first third and {g['late']:.0f} MB in the last. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
 
 
+def evaluation():
+    "What is measured beside the attributes, which have a table of their own."
+    from minisd.evaluation import digits, footnote, measures
+    from minisd.metrics import ATTRIBUTES, SD_VAE_BAR as bar
+    others = [m for m in measures(whole) if m.name not in {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}]
+    rows = '\n'.join(f'| {m.name} | {m.better} | {m} | {digits(m.real)} |' for m in others)
+    f = whole['flow']
+    bins = f'| flow loss for t up to … | {" | ".join(f"{(i + 1)/10:g}" for i in range(10))} |\n{"|---"*11}|\n| nano | {" | ".join(f"{l:.2f}" for l in f["loss"])} |'
+    return (f'| measure | better | nano | real pictures |\n|---|---|---|---|\n{rows}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
+            f"Distances and CLIP score are in the features of nano's own towers, which need no download: they compare models measured here, and nothing else. "
+            f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"]/1e6:.1f} M parameters, {bar["on"]}). No LPIPS: {whole["vae"].get("why", "see the file")}.')
+
+
+def prepare():
+    "Speed against Pillow alone, and memory."
+    m, a, b = prepared['machine'], *prepared['memory']
+    rows = '\n'.join(f'| {name} | {r["pictures_per_s_a_core"]:.0f} | {100*r["ratio"]:.0f} % | {100*r["ratio_by_the_clock"]:.0f} % |' for name, r in prepared['speed'].items())
+    return (f'| `minisd prepare` | pictures a second and core | of Pillow alone, processor time | by the clock |\n|---|---|---|---|\n{rows}\n\n"Pillow alone" decodes, resizes and encodes the same files and does nothing else. '
+            f'Peak memory of a process is {a["peak_mb"]} MB for {a["rows"]:,} pictures and {b["peak_mb"]} MB for {b["rows"]:,}. Median of {prepared["rounds"]} rounds on {m["cpu"]}, commit {prepared["commit"]}, {prepared["date"]}; `make bench-prepare`.')
+
+
+def captions():
+    "Attribute accuracy by kind of caption."
+    from minisd.experiments import captions_table
+    e, m = captioned['effort'], captioned['machine']
+    return (captions_table(captioned) + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; mean ± standard deviation from seed to seed. '
+            f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.')
+
+
 def verdicts():
     "v1's faults, and what each does."
     from minisd.postmortem import verdict_table
@@ -76,7 +105,7 @@ def verdicts():
 def main():
     file = root/'README.md'
     text = new = file.read_text(encoding='utf-8')
-    for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, serving=serving, verdicts=verdicts).items():
+    for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, serving=serving, evaluation=evaluation, prepare=prepare, captions=captions, verdicts=verdicts).items():
         new = re.sub(rf'(<!-- {name} -->\n).*?(\n<!-- /{name} -->)', lambda m: m[1] + make() + m[2], new, flags=re.S)
     if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
     if new != text: file.write_text(new, encoding='utf-8')

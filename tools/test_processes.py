@@ -61,6 +61,24 @@ def test_going_on_with_another_number_of_processes(runs, tmp_path):
     assert 'going on after 1 updates' in said and torch.allclose(column(tmp_path/'x', 'vae', 'loss'), column(d/'1', 'vae', 'loss'), rtol=0.02)
 
 
+def test_a_stream_is_shared_and_goes_on(tmp_path):
+    "Pictures of a tar: begun on two processes, gone on with one, as one process does it."
+    import io, tarfile
+    from minisd.data import render
+    with tarfile.open(tmp_path/'pictures.tar', 'w') as tar:
+        for i in range(64):
+            image, scene = render(i)
+            file = io.BytesIO(); image.save(file, 'png')
+            for end, data in ('png', file.getvalue()), ('txt', scene.caption().encode()):
+                info = tarfile.TarInfo(f'{i:03d}.{end}'); info.size = len(data); tar.addfile(info, io.BytesIO(data))
+    options = '--data', str(tmp_path/'pictures.tar'), '--set', 'holdout=0.2', '--set', 'buffer=16'
+    train(tmp_path/'1', 1, *options, stage='vae')
+    train(tmp_path/'2', 2, *options, '--minutes', '0', stage='vae')
+    assert 'going on after 1 updates' in train(tmp_path/'2', 1, *options, stage='vae')
+    one, two = (column(tmp_path/n, 'vae', 'loss') for n in '12')
+    assert len(one) == 4 and torch.allclose(one, two, rtol=0.02), (one, two)
+
+
 def test_an_update_that_cannot_be_shared_is_one_line(tmp_path):
     from minisd.train import TrainConfig
     with pytest.raises(ValueError, match='must be a multiple of the 2 processes'):
