@@ -470,6 +470,12 @@ def evaluate(
     batch: Annotated[int, typer.Option(help='pictures at a time')] = 50,
     style: Annotated[str, typer.Option(help="of the world's captions: rich, short or generic")] = 'rich',
     out: Annotated[Path | None, typer.Option(help='folder for JSON, table and figure; or a .json file')] = None,
+    holdout: Annotated[float | None, typer.Option(help="share of a data set's rows that training held out, where it has no validation split [default: 0.02]")] = None,
+    image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
+    text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
+    split: Annotated[str | None, typer.Option(help="of a data set [default: its validation split]")] = None,
+    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
+    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
     inception: Annotated[Path | None, typer.Option(help="file of Inception's weights, for FID and KID as in the literature")] = None,
     open_clip: Annotated[str | None, typer.Option(help='ARCHITECTURE=FILE: a network of open_clip, for its CLIP score')] = None,
 ):
@@ -477,8 +483,11 @@ def evaluate(
     if out and out.suffix == '.json': check_out(out, pictures=False)
     elif out: check_out(out/'evaluation.json', pictures=False)
     network = parse_network(open_clip)
+    given = dict(holdout=holdout, image=image_column, text=text_column, split=split, template=template, recipe=recipe)
+    options = {k: v for k, v in given.items() if v is not None}
+    if options and data == 'world': raise ValueError(f'--{min(options)} is for a data set: name one with --data')
     from minisd.evaluation import assess, comparison, write
-    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network) for m in models or ['nano']]
+    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models or ['nano']]
     print(comparison(results))
     for f in write(results, out) if out else (): print(f)
 

@@ -50,7 +50,7 @@ def held_pairs(
     from minisd.sources import open_source, split_of
     from minisd.stream import VALIDATION, held_out
     source = open_source(data, **options)
-    own = next((s for s in VALIDATION if s in source.splits), None)
+    own = options.get('split') or next((s for s in VALIDATION if s in source.splits), None)          # a split that was asked for is taken whole
     if own and source.split != own: source = open_source(data, **options | dict(split=own))
     images, texts = held_out(source, size, 2*n, None if own else lambda key: split_of(key, holdout) == 'validation')
     if len(images) < 2*least: part = images[:n]; return Held(part, texts[:n], part, None, data)
@@ -226,17 +226,17 @@ def figure(results: list[dict]):  # a matplotlib figure
     axes = axes[0]
     names = [Path(r['model']).name for r in results]
     names = [n if names.count(n) == 1 else f'{n}, {r["settings"]["steps"]} steps' for n, r in zip(names, results)]
-    for name, r in zip(names, results):
+    for j, (name, r) in enumerate(zip(names, results)):
         f = r['flow']; k = len(f['loss'])
-        axes[0].errorbar([(i + 0.5)/k for i in range(k)], f['loss'], f['error'], marker='o', ms=3, capsize=2, label=name)
+        axes[0].errorbar([(i + 0.5)/k for i in range(k)], f['loss'], f['error'], marker='o', ms=6 - 3*j/len(results), ls=('-', '--', ':')[j % 3], capsize=2, label=name)
     axes[0].set(xlabel='t (0: noise, 1: data)', ylabel='held-out flow loss', xlim=(0, 1)); axes[0].legend(frameon=False)
     if scored:
         width = 0.8/len(results)
         for j, (name, r) in enumerate(zip(names, results)):
             at = [i + (j - (len(results) - 1)/2)*width for i in range(len(ATTRIBUTES))]
             axes[1].bar(at, [r['score'][a] for a in ATTRIBUTES], width*0.9, yerr=[(r['score'][a]*(1 - r['score'][a])/r['counts'][a])**0.5 for a in ATTRIBUTES], capsize=2, label=name)
-        axes[1].plot(range(len(ATTRIBUTES)), [results[0]['score_real'][a] for a in ATTRIBUTES], 'k_', ms=22, label='real pictures')
-        axes[1].set(ylabel='share that is right', ylim=(0, 1.05), xticks=range(len(ATTRIBUTES)), xticklabels=ATTRIBUTES); axes[1].legend(frameon=False, ncols=2, loc='lower left', framealpha=0.9)
+        axes[1].plot(range(len(ATTRIBUTES)), [results[0]['score_real'][a] for a in ATTRIBUTES], 'k_', ms=22)
+        axes[1].set(ylabel='share that is right (line: real pictures)', ylim=(0, 1.05), xticks=range(len(ATTRIBUTES)), xticklabels=ATTRIBUTES); axes[1].legend(frameon=False, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.))
         axes[1].tick_params('x', rotation=20)
     for ax in axes: ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)

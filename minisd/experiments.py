@@ -210,7 +210,8 @@ def draw_captions(ax, results: dict):
     for j, (group, attributes) in enumerate(GROUPS.items()):
         values = [[statistics.mean(r['rich']['score'][a] for a in attributes) for r in runs] for runs, _ in shown]
         ax.bar([i + (j - 1)*0.25 for i in range(len(shown))], [statistics.mean(v) for v in values], 0.23, yerr=[statistics.stdev(v) if len(v) > 1 else 0 for v in values], capsize=2, label=group)
-    ax.plot(range(len(shown)), [over_seeds(runs, 'rich', 'recall', 'text_to_image', '1')[0] for runs, _ in shown], 'k_', ms=34, mew=2, label="CLIP's R@1, before")
+    ax.plot(range(len(shown)), [over_seeds(runs, 'rich', 'recall', 'text_to_image', '1')[0] for runs, _ in shown], 'k_', ms=34, mew=2)
+    ax.plot([], [], 'k-', lw=2, label="CLIP's R@1, before")
     ax.set(xticks=range(len(shown)), xticklabels=[n for _, n in shown], ylabel='share that is right', ylim=(0, 1.28), yticks=[0, 0.5, 1], title='captions'); ax.legend(frameon=False, ncols=2, loc='upper center', fontsize=8)
 
 def draw_subjects(ax, results: dict):
