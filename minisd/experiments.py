@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'CAPTIONS', 'GROUPS', 'SHARES', 'Condition', 'Landscape', 'chosen', 'scene_under', 'captions_under',
            'Kept', 'Bench', 'Effort', 'lab_recipe', 'learn', 'measure', 'key', 'runs_of', 'over_seeds',
-           'captions_table', 'by_chance', 'draw_captions', 'draw_subjects', 'draw_diversity', 'captions_figure']
+           'captions_table', 'by_chance', 'lost', 'blame', 'draw_captions', 'draw_subjects', 'draw_diversity',
+           'captions_figure']
 
 # %% ../nbs/support/experiments.ipynb #edbf4bef
 import random, statistics
@@ -200,6 +201,27 @@ def by_chance(n: int = 256) -> dict:  # attribute -> share that is right
     "The score of real pictures of other scenes: what a model gets that doesn't read its caption."
     world = World('validation', 64, n)
     return score(world.images().roll(1, 0), world.scenes(), load_probe())
+
+# %% ../nbs/support/experiments.ipynb #c21f2f97
+def lost(
+    a: float,  # mean attribute accuracy
+    good: float,  # with good captions
+    chance: float,  # of a model that doesn't read its caption
+) -> float:  # 0: nothing, 1: everything that captions teach
+    "The share of what good captions teach that a model has not learnt."
+    return (good - a)/(good - chance)
+
+def blame(
+    results: dict,  # what `make captions` wrote
+    v1: dict,  # what `make postmortem` wrote
+) -> str:  # two sentences
+    "How much of v1's failure captions explain: of the noise, and of the rest."
+    mean = lambda c: over_seeds(runs_of(results, c), 'rich', 'score', 'mean')[0]
+    good, half, none = (mean(Condition(generic=g)) for g in (0., 0.5, 1.))
+    luck, structure = by_chance()['mean'], {r['fault']: r['score']['structure'] for r in v1['singles']['rows']}
+    return (f'Of the noise, nothing: with captions that say nothing a model still draws pictures (structure {structure["generic"]:.2f}; {structure[None]:.2f} with good captions, {structure["average"]:.2f} of the noise from v1\'s average). '
+            f'Of what the pictures show, nearly all that captions decide: with generic captions on half of the pictures {lost(half, good, luck):.0%} of what good captions teach is lost, with generic ones on all of them {lost(none, good, luck):.0%} '
+            f'(attribute accuracy {good:.2f}, {half:.2f} and {none:.2f}; {luck:.2f} is chance).')
 
 # %% ../nbs/support/experiments.ipynb #4ea254be
 SHARES = 0., 0.01, 0.1, 0.5, 1.
