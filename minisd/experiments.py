@@ -187,7 +187,7 @@ GROUPS = dict(scene=('time', 'terrain', 'weather'), what=('subject', 'colour'), 
 
 def captions_table(results: dict) -> str:  # Markdown
     "Recall before, attribute accuracy after, by kind of caption: mean ± standard deviation from seed to seed."
-    say = lambda v: f'{v[0]:.2f} ± {v[1]:.2f}'
+    say = lambda v: f'{v[0]:.2f}' + (f' ± {v[1]:.2f}' if len(runs) > 1 else '')
     rows = ['| captions | CLIP R@1, before | scene | kind | colour | side | depth | mean | asked shortly | seeds |', '|' + '---|'*10]
     for c, name in CAPTIONS.items():
         if not (runs := runs_of(results, c)): continue

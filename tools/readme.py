@@ -106,7 +106,8 @@ def main():
     file = root/'README.md'
     text = new = file.read_text(encoding='utf-8')
     for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, serving=serving, evaluation=evaluation, prepare=prepare, captions=captions, verdicts=verdicts).items():
-        new = re.sub(rf'(<!-- {name} -->\n).*?(\n<!-- /{name} -->)', lambda m: m[1] + make() + m[2], new, flags=re.S)
+        new = re.sub(rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)', lambda m: f'{m[1]}{make()}\n{m[2]}', new, count=1, flags=re.S)
+        if f'<!-- {name} -->' not in new: sys.exit(f'README.md has no place for {name}')
     if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
     if new != text: file.write_text(new, encoding='utf-8')
     print('README.md says what the result files say')
