@@ -10,7 +10,7 @@ __all__ = ['EXPERIMENTS', 'CAPTIONS', 'GROUPS', 'SHARES', 'Condition', 'Landscap
 
 # %% ../nbs/support/experiments.ipynb #edbf4bef
 import random, statistics
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
