@@ -435,7 +435,7 @@ def read_shards(
     picked = sorted({round(i) for i in np.linspace(0, len(src.shards) - 1, 64)})
     for done, shard in enumerate(picked):
         share = -(-n//(len(picked) - done))
-        for row in src.rows(shard):
+        for row in src.rows(shard, images=False):
             if share <= 0: break
             if row.error: skipped[row.error] += 1
             else:

@@ -102,6 +102,7 @@ def report_captions(
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
     template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
+    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
 ):
     "Score captions: duplicates, information, concepts, and which share would teach nothing."
     from collections import Counter
@@ -110,7 +111,7 @@ def report_captions(
     if out: check_out(out, pictures=False)
     if len({f.stem for f in words}) < len(words): raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     lists, skipped = {f.stem: read_words(f) for f in words}, Counter()
-    report = caption_report(captions_of(source, n, skipped, text=text_column, image=image_column, split=split, template=template), lists or None, batch)
+    report = caption_report(captions_of(source, n, skipped, text=text_column, image=image_column, split=split, template=template, recipe=recipe), lists or None, batch)
     print(report_text(report, Path(source).name))
     if skipped: print(f'{sum(skipped.values()):,} rows left out: ' + ', '.join(f'{why} ({c:,})' for why, c in skipped.most_common(5)))
     if out: print(write_json(out, dict(source=source, skipped=dict(skipped), **report)))
@@ -162,7 +163,7 @@ def prepare_source(
     "Decode, cut, filter and clean pictures and captions into shards for training, with a report."
     from minisd.prepare import PrepareConfig, dry_run, prepare, show
     cfg = PrepareConfig(size, crop, format, quality, min_side, max_aspect, parse_bounds('--min-column', min_column), parse_bounds('--max-column', max_column), not as_they_are, min_words, max_words,
-                        drop_generic, None if near < 0 else near, validation, shard, form, vocab, seed=seed)
+                        drop_generic, None if near == -1 else near, validation, shard, form, vocab, seed=seed)
     options = dict(image=image_column, text=text_column, split=split, template=template, recipe=recipe)
     if dry: print(dry_run(source, cfg, **options).partition('![')[0].rstrip()); return
     try: print(show(prepare(source, out, cfg, engine, workers, **options), out))

@@ -41,7 +41,7 @@ def plain(
     return value.item() if hasattr(value, 'item') else str(value)
 
 def as_texts(
-    value,  # a string, a list of strings, such a list as JSON (in a CSV cell), or UTF-8 bytes
+    value,  # a string, lists of strings, such a list as JSON (in a CSV cell), or UTF-8 bytes
 ) -> tuple[str, ...]:  # without empty ones
     "The captions that a value holds."
     if isinstance(value, (bytes, bytearray)): value = value.decode('utf-8', 'replace')
@@ -49,7 +49,8 @@ def as_texts(
         try: inner = json.loads(value)
         except ValueError: inner = None                          # a caption that begins with a bracket
         if isinstance(inner, list) and all(isinstance(v, str) for v in inner): value = inner
-    return tuple(v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, str) and v.strip())
+    if isinstance(value, (list, tuple)): return tuple(t for v in value for t in as_texts(v))
+    return (value,) if isinstance(value, str) and value.strip() else ()
 
 # %% ../nbs/support/sources.ipynb #964940fd
 TEXTS = ('text', 'texts', 'txt', 'caption', 'captions', 'prompt', 'prompts', 'description', 'descriptions')
@@ -210,7 +211,8 @@ def read_table(
     try: text = file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as e: raise ValueError(f'{file} is not UTF-8 text ({e.reason} at byte {e.start}): save it as UTF-8') from None
     if file.suffix == '.csv':
-        table = csv.DictReader(io.StringIO(text, newline=''))
+        head = text.partition('\n')[0]
+        table = csv.DictReader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count))         # some programs write the last two
         for row in table:
             whole = None not in row and None not in row.values()
             yield table.line_num, row if whole else None, None if whole else f'not {len(table.fieldnames)} values as the first line has'
@@ -371,6 +373,8 @@ def samples(
         if members and (base != key or ext in members): yield key, members; members = {}
         key, members[ext] = base, member
     if members: yield key, members
+    tar.fileobj.seek(tar.offset)                                  # `next` takes anything that is no header for the end
+    if (block := tar.fileobj.read(512)) != bytes(512): raise tarfile.ReadError('a header is damaged' if len(block) == 512 else 'no end mark')
 
 def is_picture(ext: str) -> bool: return f'.{ext.rpartition(".")[2]}' in PICTURES
 
@@ -421,7 +425,7 @@ class Tars(Source):
     def open(file: Path) -> tarfile.TarFile:
         "An archive, if it is one."
         try: return tarfile.open(file)
-        except (tarfile.ReadError, EOFError, OSError) as e: raise ValueError(f'{file} is not a tar archive that can be read ({str(e).splitlines()[0]}): it may have been cut off; get it anew') from None
+        except (tarfile.ReadError, EOFError, OSError) as e: raise ValueError(f'{file} is not a tar archive that can be read ({type(e).__name__ if file.stat().st_size else "nothing in it"}): it may have been cut off; get it anew') from None
 
     def listing(self) -> list: return [(n, f.stat().st_size) for n, f in self.files.items()]
 
@@ -448,7 +452,7 @@ def read(
                 try: fields = {e: read_member(tar, e, m) for e, m in members.items() if wanted(e)}
                 except ValueError as e: error = str(e)
                 yield f'{name}/{key}', fields.pop(chosen, None) if self.picked else None, fields, error
-        except (tarfile.ReadError, EOFError, OSError) as e: yield f'{name} after {key}', None, {}, f'the archive is cut off ({e}): what came after is lost'
+        except (tarfile.ReadError, EOFError, OSError) as e: yield f'{name} after {key}', None, {}, f'the archive is cut off or damaged ({e}): what came after is lost'
 
 # %% ../nbs/support/sources.ipynb #183f7686
 def load_builder(
@@ -570,7 +574,7 @@ def read(
             row.pop('__url__', None)
             row.update({k: n[row[k]] for k, n in names.items() if isinstance(row.get(k), int) and 0 <= row[k] < len(n)})
             yield key, image, row, None
-    except (OSError, ValueError, KeyError, RuntimeError) as e: raise ValueError(f'{self.spec}: {name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]})') from None
+    except (OSError, ValueError, KeyError, RuntimeError) as e: raise ValueError(f'{self.spec}: {name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]}): get it anew, or leave it out') from None
 
 def read_bytes(path: str) -> bytes | None:
     "A file, local or not; None if there is none."

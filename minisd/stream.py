@@ -7,7 +7,7 @@ __all__ = ['VALIDATION', 'Place', 'Order', 'decode_row', 'reason', 'Pictures', '
            'choose_texts', 'token_ids', 'vae_updates', 'clip_updates', 'unet_updates', 'picture_latents']
 
 # %% ../nbs/support/stream.ipynb #322dde04
-import os, warnings
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +24,7 @@ from .augment import augment, draw_augmentation, swap_sides
 from .clip import Tokenizer
 from .core import generator, number
 from .data import read_picture
+from .engines import cores
 from .flow import drop_condition, sample_time
 from .sources import Row, Source, open_source, split_of
 from .vae import VAE
@@ -166,8 +167,7 @@ class Stream:
     ):
         self.source, self.size, self.n, self.rank, self.world = source, size, n, rank, world
         self.order, self.updates, self.place, self.pending, self.named = Order(source, seed, buffer, keep), 0, Place(), None, 0
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-        self.pool, self.worker = ThreadPoolExecutor(threads or min(8, cores)), ThreadPoolExecutor(1)
+        self.pool, self.worker = ThreadPoolExecutor(threads or min(8, cores())), ThreadPoolExecutor(1)
 
     def make(self) -> tuple[Update, Place]:
         "An update, this process's share of it decoded, and the place after it; runs in the background."
