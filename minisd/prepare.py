@@ -193,7 +193,7 @@ def quarters(
     im: Image.Image,  # RGB
 ) -> str:  # 24 hexadecimal digits
     "Mean colours of the four quarters."
-    return im.resize((2, 2), Image.BOX).tobytes().hex()
+    return im.resize((2, 2), Image.BOX, reducing_gap=1.).tobytes().hex()
 
 def bits_apart(a: str, b: str) -> int: return (int(a, 16) ^ int(b, 16)).bit_count()
 
