@@ -20,7 +20,7 @@ setup(
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']),
     package_data={cfg['lib_path']: ['weights/**/*', 'page/*']}, zip_safe=False,
     install_requires=words('requirements'),
-    extras_require={e: words(e+'_requirements') for e in ('cuda', 'log', 'hub', 'data', 'eval', 'scale', 'serve', 'dev')},
+    extras_require={e: words(e+'_requirements') for e in ('cuda', 'log', 'hub', 'data', 'scale', 'serve', 'dev')},
     entry_points={
         'console_scripts': words('console_scripts'),
         'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"],

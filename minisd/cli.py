@@ -488,7 +488,9 @@ def evaluate(
     options = {k: v for k, v in given.items() if v is not None}
     if options and data == 'world': raise ValueError(f'--{min(options)} is for a data set: name one with --data')
     from minisd.evaluation import assess, comparison, write
-    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models or ['nano']]
+    models = models or ['nano']
+    for m in models: open_pipeline(m)                              # say what is wrong with any before the first is measured
+    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models]
     print(comparison(results))
     for f in write(results, out) if out else (): print(f)
 

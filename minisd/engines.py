@@ -125,5 +125,5 @@ def open_engine(
     choice('engine', name, ENGINES), number('workers', workers, 1, 1024, whole=True)
     engine = Ray(workers, *shared) if name == 'ray' else Serial(*shared) if workers == 1 else Processes(workers, *shared, method=method)
     try: yield engine
-    except BaseException: engine.stop(); raise
+    except KeyboardInterrupt: engine.stop(); raise                  # after an error, jobs that run may end in peace
     finally: engine.close()

@@ -254,9 +254,12 @@ def draw_diversity(ax, results: dict):
 
 # %% ../nbs/support/experiments.ipynb #9e69bfef
 def captions_figure(results: dict):  # a matplotlib figure
-    "The three experiments side by side."
+    "The experiments side by side, those of which there are runs."
     import matplotlib.pyplot as plt
-    fig, axes = plt.subplots(1, 3, figsize=(12.5, 3.5), layout='constrained', gridspec_kw=dict(width_ratios=(1.35, 1, 1)))
-    for ax, draw in zip(axes, (draw_captions, draw_subjects, draw_diversity)): draw(ax, results); ax.spines[['top', 'right']].set_visible(False)
+    have = {Condition(**r['condition']) for r in results['rows']}
+    panels = {draw_captions: CAPTIONS, draw_subjects: [c for c in EXPERIMENTS if c.text == 'shipped'], draw_diversity: [c for c in EXPERIMENTS if c.captions != Condition().captions]}
+    shown = [draw for draw, conditions in panels.items() if have.intersection(conditions)]
+    fig, axes = plt.subplots(1, len(shown), figsize=(4.2*len(shown), 3.5), layout='constrained', squeeze=False)
+    for ax, draw in zip(axes[0], shown): draw(ax, results); ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)
     return fig

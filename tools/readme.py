@@ -90,10 +90,12 @@ def prepare():
 
 def captions():
     "Attribute accuracy by kind of caption."
-    from minisd.experiments import captions_table
+    from minisd.experiments import EXPERIMENTS, captions_table
     e, m = captioned['effort'], captioned['machine']
+    done, all_runs = len(captioned['rows']), sum(EXPERIMENTS.values())
+    unfinished = f' {done} of {all_runs} runs are done so far.' if done < all_runs else ''
     return (captions_table(captioned) + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; mean ± standard deviation from seed to seed. '
-            f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.')
+            f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.{unfinished}')
 
 
 def verdicts():
