@@ -11,7 +11,7 @@ from minisd.widget import widget''',
 '''pipe = Pipeline.from_pretrained('nano')
 pipe.sampling = dict(preview=fit_preview(pipe.vae, World(n=32).images()/127.5 - 1)) | pipe.sampling
 box = widget(pipe, seed=42)
-box''', 'box.wait(); print("joined")', 'print("free", box.running)']
+box''', 'print("joins", box.running); box.wait(); print("joined")', 'print("free", box.running)']
 FLAGS = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
 
 def browser_path() -> str | None:
@@ -156,12 +156,12 @@ def save(p: Page, folder: Path):
 def interrupt(p: Page):
     "While it samples, other cells run; a cell that waits for it can be interrupted, and that stops the sampling."
     pg, cells = p.pg, p.pg.locator('.jp-NotebookPanel .jp-CodeCell')
-    p.type(p.number('steps'), 400); p.button('Generate').click()
-    p.pg.wait_for_function("document.querySelector('.minisd-says').innerText.includes('of 400')")
+    p.type(p.number('steps'), 1000); p.button('Generate').click()
+    p.pg.wait_for_function("document.querySelector('.minisd-says').innerText.includes('of 1000')")
     cells.nth(3).locator('.cm-content').click(); pg.keyboard.press('Control+Enter')
     pg.wait_for_function("document.body.innerText.includes('free True')", timeout=10_000); p.note('another cell ran meanwhile')
     cells.nth(2).locator('.cm-content').click(); pg.keyboard.press('Control+Enter')
-    pg.wait_for_timeout(500)
+    pg.wait_for_function("document.body.innerText.includes('joins True')", timeout=10_000)    # an interrupt before the cell runs would interrupt nothing
     pg.get_by_role('menuitem', name='Kernel', exact=True).click(); pg.get_by_text('Interrupt Kernel', exact=True).click()
     p.until('kernel interrupted', 'stopped at step')
     cells.nth(2).get_by_text('KeyboardInterrupt').first.wait_for(timeout=10_000)
