@@ -2,114 +2,16 @@
 import re, sys
 from pathlib import Path
 
-from minisd.core import read_json
+import tables
 
 root = Path(__file__).resolve().parents[1]
-nano, short, bench, sweep, speed, load, whole, prepared, captioned = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions'))
-
-
-def results():
-    "Score and ceiling of each attribute."
-    from minisd.metrics import table
-    return table(nano)
-
-
-def facts():
-    "Sizes, times and machine in one paragraph."
-    t, p, m = nano['training'], nano['parameters'], nano['training']['machine']
-    start, steps, default = (v['median'] for v in list(bench['seconds'].values())[:3])
-    return (f'The shipped `nano` model has {sum(p.values())/1e6:.1f} M parameters (VAE {p["vae"]/1e6:.2f}, CLIP {p["clip"]/1e6:.2f}, UNet {p["unet"]/1e6:.2f}), '
-            f'{nano["megabytes"]:.1f} MB in half precision. It was trained on {t["unet"]["config"]["pictures"]:,} pictures of the embedded world in {t["minutes"]:.0f} minutes '
-            f'on {m["cores"]} cores ({m["cpu"]}). `minisd generate` saves a picture {start:.1f} s after it is started; 20 guided steps take {steps:.2f} s, its default {bench["default_steps"]} {default:.2f} s '
-            f'({bench["machine"]["cpu"]}, {bench["machine"]["cores"]} cores).')
-
-
-def quick():
-    "What the preset as it is reaches, and the shipped weights' longer run."
-    t, r, changed = short['training'], short['score'], nano['training']
-    runs = '\n'.join(f'minisd train {s} --out runs/long --steps {changed[s]["updates"]} --set pictures={changed[s]["config"]["pictures"]} {changes(s)}'.rstrip() for s in ('vae', 'clip', 'unet'))
-    return (f'`minisd train --preset nano` as it is takes {t["minutes"]:.1f} minutes on {t["machine"]["cores"]} cores ({t["machine"]["cpu"]}) and reaches a mean of {r["mean"]:.3f}, '
-            f'scene {r["scene"]:.3f}, subject {r["subject"]:.3f}, VAE {short["vae"]["psnr"]:.1f} dB ([nano_15min.json](data/results/nano_15min.json)). '
-            f'The shipped weights are the same command run longer:\n\n```sh\n{runs}\n```')
-
-
-def changes(stage):
-    "Options for what the long run's recipe has otherwise than the preset's."
-    from minisd.core import to_dict
-    from minisd.train import recipe
-    was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
-    return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in now.items() if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every', 'compile'))
-
-
-def sampling():
-    "Distances of a few solvers by number of guided calls, and times against naive sampling."
-    calls, rows = (4, 6, 8, 12, 20), sweep['solvers']['rows']
-    best = lambda s, n: min((r['distance'] for r in rows if r['solver'] == s and r['evaluations'] == n), default=None)
-    names = {'euler': 'Euler', 'heun': 'Heun', 'ab2': 'Adams–Bashforth, two steps', 'dpmpp_2m': 'DPM-Solver++(2M)', 'fitted': 'fitted to the network'}
-    table = '\n'.join(['| distance to the exact solution after … guided calls | ' + ' | '.join(map(str, calls)) + ' |', '|---' + '|---'*len(calls) + '|',
-                       *(f'| {name} | ' + ' | '.join(f'{best(s, n):.3f}' for n in calls) + ' |' for s, name in names.items())])
-    first = lambda s: min(r['evaluations'] for r in rows if r['solver'] == s and r['distance'] <= euler)
-    euler = next(r['distance'] for r in rows if (r['solver'], r['grid'], r['steps']) == ('euler', '1', 20))
-    passes = next(r['passes'] for r in rows if r['solver'] == 'fitted' and r['evaluations'] == first('fitted'))
-    fast = {k: [(r['way'], r['times_as_fast']) for r in b['rows']] for k, b in speed.items()}
-    times = '; '.join(f"{k} {max(v for w, v in f if 'fitted' not in w):.2f} times as fast as the same network driven naively with as many steps" + (f", {next(v for w, v in f if 'fitted' in w):.2f} times with {first('fitted')} fitted steps" if any('fitted' in w for w, _ in f) else '') for k, f in fast.items())
-    return (f"Each solver on its best time grid, in standard deviations of the latents ({sweep['solvers']['captions']} validation captions of nano, commit {sweep['solvers']['commit']}, {sweep['solvers']['date']}):\n\n{table}\n\n"
-            f"{first('fitted')} calls of the fitted solver end as near as 20 uniform steps of Euler; with guidance in a part of the time only they are {passes:.0f} evaluations of the network in place of 40. "
-            f"Measured on {speed['nano']['machine']['cores']} cores ({speed['nano']['machine']['cpu']}, {'with' if speed['nano']['bf16'] else 'without'} bfloat16 instructions): {times}.")
-
-
-def serving():
-    "The server against a lock."
-    m, o, g = load['machine'], load['overhead'], load['memory']
-    rows = '\n'.join(f"| {n} | {r['lock']['per_second']:.1f} | {r['batched']['per_second']:.1f} | {r['lock']['p50']:.2f} | {r['batched']['p50']:.2f} | {r['batched']['p95']:.2f} | {r['batched']['p99']:.2f} | {r['batched']['rejected']} |" for n, r in load['levels'].items())
-    return ("| clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused |\n|---|---|---|---|---|---|---|---|\n" + rows +
-            f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. Refused are those whom the queue of {load['queue']} has no room for, with a time to come again. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
-            f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Over {g['requests']:,} requests the process took {g['early']:.0f} MB in the first third and {g['late']:.0f} MB in the last. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
-
-
-def evaluation():
-    "What is measured beside the attributes, which have a table of their own."
-    from minisd.evaluation import digits, footnote, measures
-    from minisd.metrics import ATTRIBUTES, SD_VAE_BAR as bar
-    others = [m for m in measures(whole) if m.name not in {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}]
-    rows = '\n'.join(f'| {m.name} | {m.better} | {m} | {digits(m.real)} |' for m in others)
-    f = whole['flow']
-    bins = f'| flow loss for t up to … | {" | ".join(f"{(i + 1)/10:g}" for i in range(10))} |\n{"|---"*11}|\n| nano | {" | ".join(f"{l:.2f}" for l in f["loss"])} |'
-    return (f'| measure | better | nano | real pictures |\n|---|---|---|---|\n{rows}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
-            f"Distances and CLIP score are in the features of nano's own towers, which need no download: they compare models measured here, and nothing else. "
-            f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"]/1e6:.1f} M parameters, {bar["on"]}). No LPIPS: {whole["vae"].get("why", "see the file")}.')
-
-
-def prepare():
-    "Speed against Pillow alone, and memory."
-    m, a, b = prepared['machine'], *prepared['memory']
-    rows = '\n'.join(f'| {name} | {r["pictures_per_s_a_core"]:.0f} | {100*r["ratio"]:.0f} % | {100*r["ratio_by_the_clock"]:.0f} % |' for name, r in prepared['speed'].items())
-    return (f'| `minisd prepare` | pictures a second and core | of Pillow alone, processor time | by the clock |\n|---|---|---|---|\n{rows}\n\n"Pillow alone" decodes, resizes and encodes the same files and does nothing else. '
-            f'Peak memory of a process is {a["peak_mb"]} MB for {a["rows"]:,} pictures and {b["peak_mb"]} MB for {b["rows"]:,}. Median of {prepared["rounds"]} rounds on {m["cpu"]}, commit {prepared["commit"]}, {prepared["date"]}; `make bench-prepare`.')
-
-
-def captions():
-    "Attribute accuracy by kind of caption."
-    from minisd.experiments import EXPERIMENTS, captions_table
-    e, m = captioned['effort'], captioned['machine']
-    done, all_runs = len(captioned['rows']), sum(EXPERIMENTS.values())
-    unfinished = f' {done} of {all_runs} runs are done so far.' if done < all_runs else ''
-    return (captions_table(captioned) + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; mean ± standard deviation from seed to seed. '
-            f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.{unfinished}')
-
-
-def verdicts():
-    "v1's faults, and what each does."
-    from minisd.postmortem import verdict_table
-    return verdict_table(read_json(root/'data'/'results'/'v1.json'), 'nbs/')
 
 
 def main():
     file = root/'README.md'
     text = new = file.read_text(encoding='utf-8')
-    for name, make in dict(facts=facts, results=results, sampling=sampling, quick=quick, serving=serving, evaluation=evaluation, prepare=prepare, captions=captions, verdicts=verdicts).items():
-        new = re.sub(rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)', lambda m: f'{m[1]}{make()}\n{m[2]}', new, count=1, flags=re.S)
-        if f'<!-- {name} -->' not in new: sys.exit(f'README.md has no place for {name}')
+    for name in re.findall(r'<!-- (\w+) -->', text):
+        new = re.sub(rf'(<!-- {name} -->\n).*?(<!-- /{name} -->)', lambda m: f'{m[1]}{getattr(tables, name)()}\n{m[2]}', new, count=1, flags=re.S)
     if '--check' in sys.argv and new != text: sys.exit('README.md does not say what data/results says: run make readme')
     if new != text: file.write_text(new, encoding='utf-8')
     print('README.md says what the result files say')
