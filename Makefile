@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep readme clean
+.PHONY: demo test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
 demo: .venv/.ok
 	minisd demo
 
@@ -68,11 +68,21 @@ put-back: .venv/.dev     # puts each of v1's faults back and sees a test fail: a
 sweep: .venv/.ok         # solvers, grids and guidance compared, about half an hour; into data/results/sweep.json and figures/sweep.png
 	python tools/sweep.py
 
-readme: .venv/.ok
+plan: .venv/.ok          # memory and hours on a T4, computed without one, into data/results/plan.json
+	python tools/plans.py
+
+gallery: .venv/.ok       # the pictures of the site's gallery, with their settings in the files
+	rm -rf figures/gallery
+	minisd generate tools/docs/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
+
+readme: .venv/.ok        # README's tables, from data/results
 	python tools/readme.py
 
+docs: .venv/.dev         # the site, from the notebooks as they are saved, into _docs/
+	python -W ignore tools/docs/build.py
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist *.egg-info _docs _proc
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo 'No Python found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python' >&2; exit 2; }

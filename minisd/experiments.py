@@ -155,7 +155,7 @@ def measure(
 # %% ../nbs/support/experiments.ipynb #744c78d2
 EXPERIMENTS = {  # condition -> seeds
     **{c: 3 for c in (Condition(), Condition(generic=0.5), Condition(generic=1.), Condition(style='short'))},
-    **{Condition(subjects=s, text='shipped'): 2 for s in (0., 0.01, 0.1, 0.5, 1.)},
+    **{Condition(subjects=s, text='shipped'): 1 for s in (0., 0.01, 0.1, 0.5, 1.)},
     **{Condition(pictures=n, captions=k): 1 for n in (100, 1000, 6000) for k in (1, 10)}}
 
 def key(c: Condition) -> str:

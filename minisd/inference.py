@@ -88,6 +88,7 @@ def check_prompts(name: str, prompts) -> list[str]:
         except UnicodeEncodeError: raise ValueError(f'{name} is {t!r}: it holds bytes that are no text') from None
     return texts
 
+# %% ../nbs/05_inference.ipynb #6ee3ab0b
 def check_parts(vae: VAE, clip: CLIP, unet: UNet, tokenizer: Tokenizer):
     "Raise `ValueError` in one line if parts of different models were put together."
     try: ModelConfig(vae.cfg, clip.cfg, unet.cfg)
@@ -307,7 +308,7 @@ def pick_solver(
 
 @patch
 def near_fit(self: Pipeline, w: float, interval: tuple[float, float]) -> bool:
-    "Whether guidance is about what the solver's weights were fitted with; at half as much again and more they lose to the textbook's."
+    "Whether guidance is about what the solver's weights were fitted with; far beyond half as much again they lose to Euler."
     fit = self.sampling.get('fitted', {})
     return w <= 1.5*fit.get('guidance_scale', 0) and list(interval) == fit.get('guidance_interval')
 

@@ -62,7 +62,7 @@ def zero(module: nn.Module) -> nn.Module:
     return module
 
 class ResBlock(nn.Module):
-    "Two 3 × 3 convolutions with the time added in between; starts as its shortcut."
+    "Two 3 × 3 convolutions, from `a` to `b` channels, with the time added in between; starts as its shortcut."
     def __init__(self, a: int, b: int, time: int, cfg: UNetConfig):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(cfg.groups, a), nn.Conv2d(a, b, 3, padding=1)

@@ -78,7 +78,7 @@ class VAEConfig:
 
 # %% ../nbs/00_vae.ipynb #f33eb6e0
 class ResBlock(nn.Module):
-    "Two normalised 3 × 3 convolutions around a shortcut; starts as the identity."
+    "Two normalised 3 × 3 convolutions with a shortcut around them; starts as the identity."
     def __init__(self, ch: int, groups: int):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(groups, ch), nn.Conv2d(ch, ch, 3, padding=1)

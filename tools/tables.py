@@ -4,7 +4,7 @@ from pathlib import Path
 from minisd.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-nano, short, bench, sweep, speed, load, whole, prepared, captioned = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions'))
+nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, planned, v1 = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions', 'train_bench', 'plan', 'v1'))
 
 
 def results():
@@ -100,4 +100,93 @@ def captions():
 def verdicts():
     "v1's faults, and what each does."
     from minisd.postmortem import verdict_table
-    return verdict_table(read_json(root/'data'/'results'/'v1.json'), 'nbs/')
+    return verdict_table(v1, 'nbs/')
+
+
+def md(head: str, rows: list) -> str:
+    "A Markdown table; columns of the head are separated by |."
+    names = [h.strip() for h in head.split('|')]
+    return '\n'.join('| ' + ' | '.join(map(str, r)) + ' |' for r in (names, ['---']*len(names), *rows))
+
+
+def presets():
+    "Sizes of both presets."
+    from minisd.plan import weights_and_moments
+    from minisd.unet import PRESETS
+    rows = []
+    for name, mc in PRESETS.items():
+        v, c, u = (weights_and_moments(s, mc)[0] for s in ('vae', 'clip', 'unet'))
+        rows.append([f'`{name}`', f'{mc.vae.image_size} × {mc.vae.image_size}', f'{mc.unet.sample_size} × {mc.unet.sample_size} × {mc.vae.latent_channels}', *(f'{n/1e6:.2f} M' for n in (v, c, u)), f'{mc.clip.length}'])
+    return md('preset | picture, pixels | latent | VAE | CLIP | UNet | tokens of a caption', rows)
+
+
+def times():
+    "How long things take where they were measured."
+    t, s = nano['training'], short['training']
+    cores = lambda m: f'{m["cores"]} cores ({m["cpu"]})'
+    start, _, default = (v['median'] for v in list(bench['seconds'].values())[:3])
+    base = speed['base']
+    rows = [['`minisd generate`, from the command to the saved picture', '`nano`', f'{start:.1f} s', cores(bench['machine']), 'one picture of 64 × 64'],
+            ['a picture more', '`nano`', f'{default:.2f} s', cores(bench['machine']), f'{bench["default_steps"]} steps'],
+            ['`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.0f} minutes', cores(s['machine']), f'{short["score"]["mean"]:.3f} of attributes right'],
+            ['the shipped weights, the same run longer', '`nano`', f'{t["minutes"]:.0f} minutes', cores(t['machine']), f'{nano["score"]["mean"]:.3f} of attributes right'],
+            [f'{base["steps"]} guided steps of the UNet', '`base`', f'{min(r["seconds"] for r in base["rows"]):.1f} s', cores(base['machine']), 'random weights: only the time means something'],
+            ['an update of the UNet, 8 pictures of 512 × 512', '`base`', f'{updates()["+ channels_last"]["seconds"]:.0f} s', cores(train['machine']), 'a CPU is no place to train it'],
+            ['one of its recipe, three quarters at half the side', '`base`', f'{updates()["the recipe: 75% of the updates in the first phase"]["seconds"]:.0f} s', cores(train['machine']), '']]
+    return md('what | preset | time | machine | ', rows)
+
+
+def updates(): return train['base_update']['512 px, 2 × 4 pictures an update']
+
+
+def t4():
+    "Memory and hours on a T4, computed."
+    rows = [[f'`{r["preset"]}`', r['stage'], f'{r["size"]} px', f'{r["peak_gib"]:.1f} GiB' if r['peak_gib'] < planned['memory_gib'] else f'{r["peak_gib"]:.1f} GiB, too much', r['batch'], r['largest_batch'], f'{r["updates"]:,} × {r["batch"]*r["accumulate"]}', f'{r["hours"]:.1f} hours' if r['hours'] >= 1 else f'{60*r["hours"]:.0f} minutes'] for r in planned['rows']]
+    return (md('preset | stage | pictures | peak memory | micro-batch | largest that fits | updates × pictures | time', rows) +
+            f'\n\nComputed without a T4: memory by fake steps that allocate nothing, time from the arithmetic, if {planned["utilisation"]:.0%} of the peak is reached. An update\'s pictures may be cut into smaller micro-batches without changing its result. {planned["gpu"]}, {planned["memory_gib"]:g} GiB usable; commit {planned["commit"]}, {planned["date"]}; `make plan`.')
+
+
+def records():
+    "Every result file: what it says, commit, hardware, time, seed."
+    t, s, u = nano['training'], short['training'], updates()
+    file = lambda name: f'[{name}](data/results/{name})'
+    minutes = lambda parts: f'{sum(p["minutes"] for p in parts):.0f} minutes'
+    spread = lambda parts: (', '.join(sorted({p['commit'] for p in parts})), max(p['date'] for p in parts))
+    row = lambda what, says, r, time, seed, name, command: [what, says, r['commit'], r['date'], f'{r["machine"]["cores"]} cores, {r["machine"]["gpu"] or r["machine"]["cpu"]}', time, seed, file(name), command]
+    several = lambda parts: dict(machine=parts[0]['machine'], commit=spread(parts)[0], date=spread(parts)[1])
+    sweeps, labs, seeds = list(sweep.values()), list(v1.values()), sorted({r['seed'] for r in captioned['rows']})
+    return md('result | in a line | commit | date | hardware | time | seed | file | command', [
+        row('`nano`, shipped', f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}', nano, f'training {t["minutes"]:.0f} minutes', t['unet']['config']['seed'], 'nano.json', '`make release`'),
+        row('`nano`, the preset as it is', f'{short["score"]["mean"]:.3f} of attributes right', short, f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed'], 'nano_15min.json', '`tools/release.py RUN nano_15min`'),
+        row('evaluation', f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {whole["clip"]["text_to_image"]["1"]:.3f}, flow loss {whole["flow"]["mean"]:.3f}', whole, f'{whole["seconds_per_picture"]:.2f} s a picture', whole['settings']['seed'], 'evaluation.json', '`make evaluate`'),
+        row('solvers and guidance', f'{len(sweep["solvers"]["rows"])} pairs of solver and grid, {len(sweep["guidance"]["rows"])} kinds of guidance', several(sweeps), minutes(sweeps), 0, 'sweep.json', '`make sweep`'),
+        row('sampling speed', f'nano {max(r["times_as_fast"] for r in speed["nano"]["rows"]):.1f} times, base {max(r["times_as_fast"] for r in speed["base"]["rows"]):.1f} times as fast as naively', speed['nano'], f'{speed["nano"]["rounds"]} rounds', 0, 'sample_bench.json', '`make bench-sample`'),
+        row('training speed', f'base {u["the recipe: 75% of the updates in the first phase"]["times_v1"]:.1f} times as fast as v1\'s update', train, 'medians', 0, 'train_bench.json', '`make bench-train`'),
+        row('start and sampling', f'{list(bench["seconds"].values())[0]["median"]:.1f} s to the first picture', bench, 'medians', 42, 'bench.json', '`make bench`'),
+        row('server under load', f'{load["levels"]["16"]["times_as_fast"]:.1f} times as many pictures as behind a lock, 16 clients', load, f'{load["seconds"]} s a level', 'one a request', 'serve_bench.json', '`make bench-serve`'),
+        row('data preparation', f'{min(r["ratio"] for r in prepared["speed"].values()):.0%} to {max(r["ratio"] for r in prepared["speed"].values()):.0%} of Pillow alone', prepared, f'{prepared["rounds"]} rounds', '–', 'prepare_bench.json', '`make bench-prepare`'),
+        row('what captions are worth', f'{len(captioned["rows"])} small models', captioned, minutes(captioned['rows']), ', '.join(map(str, seeds)), 'captions.json', '`make captions`'),
+        row('v1\'s faults', f'{len(labs)} experiments, {sum(len(p["rows"]) for p in labs)} runs and comparisons', several(labs), minutes(labs), '0, 1, 2', 'v1.json', '`make postmortem`'),
+        row('memory and hours on a T4', 'computed', planned, '–', '–', 'plan.json', '`make plan`')])
+
+
+def gallery():
+    "Pictures with the settings that their files hold."
+    import json
+    from html import escape
+    from PIL import Image
+    cells = []
+    for f in sorted((root/'figures'/'gallery').glob('*.png'), key=lambda f: int(f.stem)):
+        s = json.loads(Image.open(f).info['minisd'])
+        lo, hi = s['guidance_interval']
+        when = f' for t from {lo:g} to {hi:g}' if (lo, hi) != (0, 1) else ''
+        cells.append(f'<figure><img src="figures/gallery/{f.name}" width="64" height="64" loading="lazy" alt="{escape(s["prompt"])}, as nano draws it"><figcaption>{escape(s["prompt"])}'
+                     f'<small>{f.name}: {s["model"]}, {s["num_inference_steps"]} steps ({s["solver"]}), guidance {s["guidance_scale"]:g}{when}, seed {s["seed"]}, {s["dtype"]}</small></figcaption></figure>')
+    return '<div class="gallery">\n' + '\n'.join(cells) + '\n</div>'
+
+
+def bibtex():
+    "How to cite, from settings.ini."
+    from nbdev.config import get_config
+    c = get_config(path=root)
+    return f'@software{{minisd,\n  title  = {{{c.title}: {c.description[0].lower() + c.description[1:]}}},\n  author = {{{{{c.author}}}}},\n  year   = {{{c.copyright.split()[0]}}},\n  version = {{{c.version}}},\n  url    = {{{c.git_url}}}\n}}'

@@ -14,11 +14,13 @@ root, here = Path(__file__).resolve().parents[2], Path(__file__).resolve().paren
 sys.path.insert(0, str(here.parent))
 import tables
 
-src, out, cfg = root/'_proc'/'site', root/'_docs', get_config(path=root)
+work, out, cfg = root/'_proc', root/'_docs', get_config(path=root)
+src = work/'site'
 github = f'{cfg.git_url}/blob/{cfg.branch}'
 DIRECTIVE = re.compile(r'^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
 LONG = 30    # lines of code that are shown without a click
+HEAVY = 200_000    # bytes of a figure
 problems = []    # each a line; any of them fails the build
 
 def directives(source: str) -> dict: return dict(m.groups() for m in map(DIRECTIVE.match, source.splitlines()) if m)
@@ -118,15 +120,30 @@ def page_of(path: Path) -> Path | None:
     "A notebook's place among the pages; None for another file."
     return path.relative_to(root/'nbs') if path.suffix == '.ipynb' and path.is_relative_to(root/'nbs') else None
 
+def light(figure: Path) -> Path:
+    "A figure's file on the site: large ones are WebP there."
+    return figure.with_suffix('.webp') if figure.suffix == '.png' and (root/figure).stat().st_size > HEAVY else figure
+
+def copy_figures():
+    "Figures for the pages, the gallery's beside them: its page is HTML."
+    from PIL import Image
+    for f in (root/'figures').glob('*.*'):
+        to = src/light(f.relative_to(root))
+        to.parent.mkdir(exist_ok=True)
+        if to.suffix == f.suffix: shutil.copy(f, to)
+        else: Image.open(f).convert('RGB').save(to, quality=92, method=6)
+    shutil.copytree(root/'figures'/'gallery', work/'extra'/'figures'/'gallery')
+    Image.open(root/'figures'/'gallery'/'3.png').crop((18, 0, 50, 32)).save(src/'favicon.png')    # a balloon
+
 def relink(text: str, file: Path, page: Path) -> str:
     "Links relative to a file of the repository, as links of its page: notebooks are pages, figures are copied, the rest is on GitHub."
     def one(m):
         target, _, anchor = m[2].partition('#')
-        if not target or re.match(r'[a-z]+:', target): return m[0]
+        if not target or re.match(r'[a-z]+:', target) or (here/'pages'/target).is_file(): return m[0]
         path = (file.parent/target).resolve()
         if not path.exists(): problems.append(f'{file.relative_to(root)}: the link to {m[2]} leads nowhere'); return m[0]
         if page_of(path) or path.is_relative_to(root/'figures'):
-            goal = src/(page_of(path) or path.relative_to(root))
+            goal = src/(page_of(path) or light(path.relative_to(root)))
             return f'{m[1]}({os.path.relpath(goal, (src/page).parent)}{"#" + anchor if anchor else ""})'
         return f'{m[1]}({github.replace("/blob/", "/tree/") if path.is_dir() else github}/{path.relative_to(root)})'
     return re.sub(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)', one, text)
@@ -174,7 +191,11 @@ def convert(file: Path, names: Names, by_module: dict):
         if c.cell_type == 'markdown':
             c.source = link(relink(c.source, file, page))
             cells.append(c)
-        elif c.cell_type == 'code' and without_directives(c.source) and not {'hide', 'default_exp'} & set(directives(c.source)): cells.append(code_cell(c, file))
+        elif c.cell_type == 'code' and without_directives(c.source) and not {'hide', 'default_exp'} & set(directives(c.source)):
+            cells.append(code_cell(c, file))
+            told = [o.data['text/markdown'] for o in c.outputs if 'text/markdown' in o.get('data', {})]    # as cells of their own, so that their links are links of the site
+            c.outputs = [o for o in c.outputs if 'text/markdown' not in o.get('data', {})]
+            cells += [new_markdown_cell(relink(t, file, page)) for t in told]
     cells[0].source += head(file, module)
     if module and by_module.get(module):
         entries = '\n\n'.join(entry(d, link) for d in by_module[module])
@@ -194,23 +215,25 @@ def contents(nb, toc: dict):
 
 def main():
     t, toc = time.time(), json.loads((here/'contents.json').read_text(encoding='utf-8'))
-    shutil.rmtree(src, ignore_errors=True), shutil.rmtree(out, ignore_errors=True), src.mkdir(parents=True)
+    shutil.rmtree(work, ignore_errors=True), src.mkdir(parents=True)
     notebooks = [f for f in sorted((root/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
     modules = {m for f in notebooks if (m := module_of(nbformat.read(f, 4)))}
     by_module = {m: definitions(m) for m in sorted(modules)}
     names = Names(by_module)
     for f in notebooks: convert(f, names, by_module)
+    shutil.copy(root/'.github'/'CONTRIBUTING.md', src/'contributing.md')
     for f in sorted((here/'pages').glob('*.md')):
         (src/f.name).write_text(names.linker(None, set())(relink(tabled(f.read_text(encoding='utf-8')), root/'README.md', Path(f.name))), encoding='utf-8')
-    shutil.copytree(root/'figures', src/'figures')
+    copy_figures()
     index = nbformat.read(src/'index.ipynb', 4)
     contents(index, toc), nbformat.write(index, src/'index.ipynb')
     (src/'sources.json').write_text(json.dumps({d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}))
     print(f'{len(notebooks)} notebooks, {len(names.full)} API entries: {time.time() - t:.0f} s')
     from sphinx.cmd.build import main as sphinx
-    status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(here), '-d', str(root/'_proc'/'doctrees'), str(src), str(out)])
-    if not status: (out/'.nojekyll').touch(), print(f'_docs/index.html: {time.time() - t:.0f} s')
+    status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(here), '-d', str(work/'doctrees'), str(src), str(work/'html')])
+    shutil.rmtree(out, ignore_errors=True), (work/'html').rename(out), (out/'.nojekyll').touch()
     if problems: print('\n'.join(problems), file=sys.stderr)
+    print(f'_docs/index.html: {time.time() - t:.0f} s' + (', with the faults above' if status or problems else ''))
     return status or bool(problems)
 
 if __name__ == '__main__': sys.exit(main())

@@ -18,13 +18,14 @@ nb_merge_streams = True
 myst_enable_extensions = ['dollarmath', 'amsmath', 'deflist', 'colon_fence', 'attrs_block', 'attrs_inline']
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
-python_maximum_signature_line_length = 96
 add_module_names = False
 
 html_theme = 'sphinx_book_theme'
 html_title = cfg.title
 html_baseurl = f'{cfg.doc_host}{cfg.doc_baseurl}/'
 html_static_path = ['static']
+html_extra_path = [str(here.parents[1]/'_proc'/'extra')]    # pictures that pages have as HTML
+html_favicon = str(here.parents[1]/'_proc'/'site'/'favicon.png')
 html_css_files = ['site.css']
 html_context = {'default_mode': 'auto'}
 html_copy_source = html_show_sourcelink = False
