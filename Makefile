@@ -19,7 +19,9 @@ test: .venv/.dev
 	python tools/readme.py --check
 	@echo '== every notebook from top to bottom (a few minutes)'
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --flags slow --n_workers 2 --timing
-	@echo '== the package as it is installed'
+	@echo '== the site'
+	python -W ignore tools/docs/build.py
+	@echo '== the package as it is installed, widget, server and site in a browser'
 	python -m pytest -q tools
 
 export: .venv/.dev

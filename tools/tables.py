@@ -109,15 +109,23 @@ def md(head: str, rows: list) -> str:
     return '\n'.join('| ' + ' | '.join(map(str, r)) + ' |' for r in (names, ['---']*len(names), *rows))
 
 
+def sizes(preset: str) -> tuple:
+    "Parameters of VAE, CLIP and UNet."
+    import torch
+    from minisd.clip import CLIP
+    from minisd.core import count_params
+    from minisd.unet import PRESETS, UNet
+    from minisd.vae import VAE
+    mc = PRESETS[preset]
+    with torch.device('meta'): return tuple(map(count_params, (VAE(mc.vae), CLIP(mc.clip), UNet(mc.unet))))
+
+
 def presets():
     "Sizes of both presets."
-    from minisd.plan import weights_and_moments
     from minisd.unet import PRESETS
-    rows = []
-    for name, mc in PRESETS.items():
-        v, c, u = (weights_and_moments(s, mc)[0] for s in ('vae', 'clip', 'unet'))
-        rows.append([f'`{name}`', f'{mc.vae.image_size} × {mc.vae.image_size}', f'{mc.unet.sample_size} × {mc.unet.sample_size} × {mc.vae.latent_channels}', *(f'{n/1e6:.2f} M' for n in (v, c, u)), f'{mc.clip.length}'])
-    return md('preset | picture, pixels | latent | VAE | CLIP | UNet | tokens of a caption', rows)
+    rows = [[f'`{name}`', f'{mc.vae.image_size} × {mc.vae.image_size}', f'{mc.unet.sample_size} × {mc.unet.sample_size} × {mc.vae.latent_channels}', *(f'{n/1e6:.2f} M' for n in sizes(name)), f'{mc.clip.vocab_size:,}', mc.clip.length] for name, mc in PRESETS.items()]
+    return (md('preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', rows) +
+            f'\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions than there is room for, and has {nano["parameters"]["clip"]/1e6:.2f} M.')
 
 
 def times():
@@ -152,10 +160,10 @@ def records():
     file = lambda name: f'[{name}](data/results/{name})'
     minutes = lambda parts: f'{sum(p["minutes"] for p in parts):.0f} minutes'
     spread = lambda parts: (', '.join(sorted({p['commit'] for p in parts})), max(p['date'] for p in parts))
-    row = lambda what, says, r, time, seed, name, command: [what, says, r['commit'], r['date'], f'{r["machine"]["cores"]} cores, {r["machine"]["gpu"] or r["machine"]["cpu"]}', time, seed, file(name), command]
+    row = lambda what, says, r, time, seed, name, command: [what, says, time, seed, f'{r["machine"]["cores"]} cores, {r["machine"]["gpu"] or r["machine"]["cpu"]}', f'{r["commit"]}<br>{r["date"].replace("-", "‑")}', f'{file(name)}<br>{command}']
     several = lambda parts: dict(machine=parts[0]['machine'], commit=spread(parts)[0], date=spread(parts)[1])
     sweeps, labs, seeds = list(sweep.values()), list(v1.values()), sorted({r['seed'] for r in captioned['rows']})
-    return md('result | in a line | commit | date | hardware | time | seed | file | command', [
+    return md('result | in a line | time | seed | hardware | commit, date | file, made by', [
         row('`nano`, shipped', f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}', nano, f'training {t["minutes"]:.0f} minutes', t['unet']['config']['seed'], 'nano.json', '`make release`'),
         row('`nano`, the preset as it is', f'{short["score"]["mean"]:.3f} of attributes right', short, f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed'], 'nano_15min.json', '`tools/release.py RUN nano_15min`'),
         row('evaluation', f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {whole["clip"]["text_to_image"]["1"]:.3f}, flow loss {whole["flow"]["mean"]:.3f}', whole, f'{whole["seconds_per_picture"]:.2f} s a picture', whole['settings']['seed'], 'evaluation.json', '`make evaluate`'),
@@ -189,4 +197,13 @@ def bibtex():
     "How to cite, from settings.ini."
     from nbdev.config import get_config
     c = get_config(path=root)
-    return f'@software{{minisd,\n  title  = {{{c.title}: {c.description[0].lower() + c.description[1:]}}},\n  author = {{{{{c.author}}}}},\n  year   = {{{c.copyright.split()[0]}}},\n  version = {{{c.version}}},\n  url    = {{{c.git_url}}}\n}}'
+    return f'```bibtex\n@software{{minisd,\n  title  = {{{c.title}: {c.description[0].lower() + c.description[1:]}}},\n  author = {{{{{c.author}}}}},\n  year   = {{{c.copyright.split()[0]}}},\n  version = {{{c.version}}},\n  url    = {{{c.git_url}}}\n}}\n```'
+
+
+def opening():
+    "Two sentences: sizes, times, machine."
+    t, s, m = nano['training'], short['training'], short['training']['machine']
+    v, c, u = sizes('base')
+    return (f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v/1e6:.2f} M parameters) → CLIP ({c/1e6:.1f} M) → UNet ({u/1e6:.2f} M) with flow matching, for one free Colab T4. '
+            f'At the small preset `nano` ({sum(nano["parameters"].values())/1e6:.1f} M) the same code learns an embedded world of captioned pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline, in {s["minutes"]:.1f} minutes; '
+            f'the weights in the package were trained for {t["minutes"]:.0f} minutes and draw a picture in {bench["seconds"]["sampling: as by default, one picture"]["median"]:.1f} s.')

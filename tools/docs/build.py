@@ -16,7 +16,7 @@ import tables
 
 work, out, cfg = root/'_proc', root/'_docs', get_config(path=root)
 src = work/'site'
-github = f'{cfg.git_url}/blob/{cfg.branch}'
+github, base = f'{cfg.git_url}/blob/{cfg.branch}', f'{cfg.doc_host}{cfg.doc_baseurl}/'
 DIRECTIVE = re.compile(r'^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
 LONG = 30    # lines of code that are shown without a click
@@ -139,6 +139,7 @@ def relink(text: str, file: Path, page: Path) -> str:
     "Links relative to a file of the repository, as links of its page: notebooks are pages, figures are copied, the rest is on GitHub."
     def one(m):
         target, _, anchor = m[2].partition('#')
+        if target.startswith(base): return f'{m[1]}({os.path.relpath(target.removeprefix(base).removesuffix(".html"), page.parent)}.md{"#" + anchor if anchor else ""})'    # the published site's pages
         if not target or re.match(r'[a-z]+:', target) or (here/'pages'/target).is_file(): return m[0]
         path = (file.parent/target).resolve()
         if not path.exists(): problems.append(f'{file.relative_to(root)}: the link to {m[2]} leads nowhere'); return m[0]
