@@ -198,9 +198,10 @@ def recon_loss(
     loss = F.mse_loss(xhat, x)
     if not ssim: return loss
     from kornia.losses import ssim_loss
+    xhat, x = (xhat + 1)/2, (x + 1)/2                   # SSIM compares means by their ratio, which says nothing near 0
     for s in range(scales):
         if s: xhat, x = F.avg_pool2d(xhat, 2), F.avg_pool2d(x, 2)
-        loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=2.)
+        loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=1.)
     return loss
 
 # %% ../nbs/00_vae.ipynb #da241502
