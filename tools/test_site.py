@@ -83,6 +83,28 @@ def test_numbers_come_from_the_files():
     text = ' '.join(read('results.html').text)
     assert f'{nano["score"]["mean"]:.3f}' in text and nano['commit'] in text and '<!--' not in text
 
+def test_the_builder_finds_faults(monkeypatch):
+    monkeypatch.syspath_prepend(root/'tools'/'docs')
+    import build
+    from nbformat.v4 import new_code_cell, new_output
+    chapter, page = root/'nbs'/'00_vae.ipynb', Path('00_vae.ipynb')
+    assert build.relink('[a](01_clip.ipynb#x) ![b](../figures/sweep.png) [c](../data/README.md)', chapter, page) == f'[a](01_clip.ipynb#x) ![b](figures/sweep.png) [c]({build.github}/data/README.md)'
+    assert build.relink(f'[a]({build.base}gallery.html)', root/'nbs'/'support'/'viz.ipynb', Path('support/viz.ipynb')) == '[a](../gallery.md)'
+    picture = lambda source: build.code_cell(new_code_cell(source, outputs=[new_output('display_data', {'image/png': ''})]), chapter)
+    assert picture('#| fig-alt: two bars\nshow()').metadata['mystnb']['image'] == dict(alt='two bars') and not build.problems
+    build.relink('[a](nothing.ipynb)', chapter, page), picture('show()')
+    assert ['leads nowhere' in build.problems[0], 'has no #| fig-alt' in build.problems[1]] == [True, True]
+
+def test_names_lead_to_their_entries(monkeypatch):
+    monkeypatch.syspath_prepend(root/'tools'/'docs')
+    import build
+    names = build.Names({m: build.definitions(m) for m in ('minisd.viz', 'minisd.flow')})
+    link = names.linker('minisd.viz', {'heun'})
+    assert link('`grid` and `Dials.sheet`, `heun` not `euler`') == '{py:obj}`grid <minisd.viz.grid>` and {py:obj}`Dials.sheet <minisd.viz.Dials.sheet>`, {py:obj}`heun <minisd.flow.heun>` not `euler`'
+    assert link('```\n`grid`\n```') == '```\n`grid`\n```' and link('[`grid`](x)') == '[`grid`](x)'
+    table = build.parameters(names.find('grid', 'minisd.viz', set()))
+    assert '| `cell` | width of a cell, pixels' in table
+
 @contextlib.contextmanager
 def served():
     class Quiet(http.server.SimpleHTTPRequestHandler):
