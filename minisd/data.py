@@ -10,7 +10,8 @@ __all__ = ['TIMES', 'TERRAINS', 'WEATHERS', 'KINDS', 'COLORS', 'SIDES', 'DEPTHS'
            'subject_words', 'rich_caption', 'short_caption', 'generic_caption', 'mix', 'shade', 'Pen', 'ramp', 'glow',
            'fog_color', 'sky_colors', 'Stage', 'sun_x', 'paint_sun', 'paint_clouds', 'bumps', 'closed', 'paint_land',
            'stand', 'paint_patch', 'rim_of', 'paint_subject', 'paint_fog', 'paint_fall', 'check_size', 'draw', 'render',
-           'render_all', 'save_npy', 'collate_fn', 'World', 'read_picture', 'read_metadata', 'ImageFolder']
+           'render_all', 'save_npy', 'collate_fn', 'World', 'to_srgb', 'to_rgb', 'read_picture', 'read_metadata',
+           'ImageFolder']
 
 # %% ../nbs/support/data.ipynb #fd972a27
 import json, os, random, time, warnings
@@ -18,10 +19,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing import get_all_start_methods, get_context
+from io import BytesIO
 from pathlib import Path
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
@@ -804,6 +806,36 @@ class World(Dataset):
             self._images = torch.from_numpy(np.load(self.file, mmap_mode='c') if self.file else x)
         return self._images
 
+# %% ../nbs/support/data.ipynb #32c9d456
+@lru_cache(16)
+def to_srgb(
+    profile: bytes,  # ICC
+    mode: str,  # 'RGB', 'L' or 'CMYK'
+):  # what `ImageCms.applyTransform` takes; None: leave the colours as they are
+    "How to come from a profile to sRGB, unless it is sRGB, under whatever name, or can't be used."
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    probe = Image.frombytes(mode, (32, 32), np.random.default_rng(0).bytes(32*32*bands))
+    try:
+        how = ImageCms.buildTransform(ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB')
+        change = np.abs(np.asarray(ImageCms.applyTransform(probe, how), int) - np.asarray(probe.convert('RGB'), int)).max()
+    except Exception: return None                                                        # broken, of another mode, or Pillow has no ImageCms
+    return how if change > 2 else None
+
+def to_rgb(
+    im: Image.Image,  # in any mode
+) -> Image.Image:  # RGB
+    "Eight bits a channel, sRGB, without transparency."
+    profile = im.info.get('icc_profile')
+    if im.mode[0] in 'IF':                                                               # one channel of 16 or 32 bits
+        a = np.nan_to_num(np.asarray(im, np.float64)).clip(0)
+        im = Image.fromarray((255*a/max(a.max(), 65535 if im.mode[0] == 'I' else 1)).round().astype(np.uint8))
+    if im.has_transparency_data:
+        im = im.convert('RGBA')
+        im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
+    if im.mode not in ('RGB', 'L', 'CMYK'): im = im.convert('RGB')
+    if profile and (how := to_srgb(profile, im.mode)): im = ImageCms.applyTransform(im, how)
+    return im if im.mode == 'RGB' else im.convert('RGB')
+
 # %% ../nbs/support/data.ipynb #6ab12e1d
 def read_picture(file: Path, # Any format that Pillow reads
                  size: int, # Side of the square wanted
@@ -811,7 +843,7 @@ def read_picture(file: Path, # Any format that Pillow reads
     "Turned upright, shorter side resized to `size`, the middle cut out."
     with Image.open(file) as im:
         im.draft('RGB', (2 * size, 2 * size))
-        im = ImageOps.fit(ImageOps.exif_transpose(im).convert('RGB'), (size, size), Image.BICUBIC)
+        im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)), (size, size), Image.BICUBIC)
         return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
 
 def read_metadata(folder: Path, # Holds `metadata.jsonl`

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['CROPS', 'FORMATS', 'FORMS', 'LATE', 'READS', 'MAX_PIXELS', 'TURNS', 'DCT', 'SHADES', 'SKIPPED', 'TRAIN', 'VALIDATION',
            'SAME', 'NEAR', 'SPLITS', 'BINS', 'ENDING', 'FULL', 'PrepareConfig', 'Skip', 'readable', 'open_picture',
-           'to_srgb', 'to_rgb', 'decode', 'resize', 'crop_box', 'encode', 'perceptual_hash', 'quarters', 'bits_apart',
-           'use_captions', 'check_columns', 'prepare_row', 'piece_name', 'prepare_piece', 'read_piece', 'piece_done',
-           'Order', 'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split', 'bin_names',
-           'kept_captions', 'survey', 'contact_sheet', 'draw_histograms', 'report_text', 'write_report', 'shard_plan',
-           'shard_samples', 'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'locked',
-           'in_one_line', 'opened', 'check_source', 'train_tokenizer', 'prepare', 'show', 'dry_run']
+           'decode', 'resize', 'crop_box', 'encode', 'perceptual_hash', 'quarters', 'bits_apart', 'use_captions',
+           'check_columns', 'prepare_row', 'piece_name', 'prepare_piece', 'read_piece', 'piece_done', 'Order',
+           'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split', 'bin_names', 'kept_captions',
+           'survey', 'contact_sheet', 'draw_histograms', 'report_text', 'write_report', 'shard_plan', 'shard_samples',
+           'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'locked', 'in_one_line',
+           'opened', 'check_source', 'train_tokenizer', 'prepare', 'show', 'dry_run']
 
 # %% ../nbs/support/prepare.ipynb #da7c54cc
 import errno, json, random, shutil, signal, tarfile, tempfile, textwrap, threading, warnings
@@ -29,12 +29,13 @@ from math import comb
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError, __version__ as pillow_version
+from PIL import Image, UnidentifiedImageError, __version__ as pillow_version
 
 from . import __version__
 from .captions import caption_report, clean_caption, is_generic, report_words
 from .clip import Tokenizer
 from .core import choice, number, read_json, to_dict, write_atomic, write_json
+from .data import to_rgb
 from .engines import cores, open_engine, run_jobs
 from .sources import Listed, Row, Source, Tars, open_source, split_of
 from .viz import grid
@@ -105,35 +106,6 @@ def open_picture(
     return im, turn if turn in range(1, 9) else 1
 
 # %% ../nbs/support/prepare.ipynb #0a8c3ac7
-@lru_cache(16)
-def to_srgb(
-    profile: bytes,  # ICC
-    mode: str,  # 'RGB', 'L' or 'CMYK'
-):  # what `ImageCms.applyTransform` takes; None: leave the colours as they are
-    "How to come from a profile to sRGB, unless it is sRGB, under whatever name, or can't be used."
-    bands = len(Image.new(mode, (1, 1)).getbands())
-    probe = Image.frombytes(mode, (32, 32), np.random.default_rng(0).bytes(32*32*bands))
-    try:
-        how = ImageCms.buildTransform(ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB')
-        change = np.abs(np.asarray(ImageCms.applyTransform(probe, how), int) - np.asarray(probe.convert('RGB'), int)).max()
-    except Exception: return None                                                        # broken, of another mode, or Pillow has no ImageCms
-    return how if change > 2 else None
-
-def to_rgb(
-    im: Image.Image,  # in any mode
-) -> Image.Image:  # RGB
-    "Eight bits a channel, sRGB, without transparency."
-    profile = im.info.get('icc_profile')
-    if im.mode[0] in 'IF':                                                               # one channel of 16 or 32 bits
-        a = np.nan_to_num(np.asarray(im, np.float64)).clip(0)
-        im = Image.fromarray((255*a/max(a.max(), 65535 if im.mode[0] == 'I' else 1)).round().astype(np.uint8))
-    if im.has_transparency_data:
-        im = im.convert('RGBA')
-        im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
-    if im.mode not in ('RGB', 'L', 'CMYK'): im = im.convert('RGB')
-    if profile and (how := to_srgb(profile, im.mode)): im = ImageCms.applyTransform(im, how)
-    return im if im.mode == 'RGB' else im.convert('RGB')
-
 def decode(
     im: Image.Image,  # as `open_picture` gave it
     size: int,  # shorter side that will be wanted, pixels

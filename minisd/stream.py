@@ -23,7 +23,7 @@ from torch import Tensor
 from .augment import augment, draw_augmentation, swap_sides
 from .clip import Tokenizer
 from .core import generator, number
-from .data import read_picture
+from .data import read_picture, to_rgb
 from .engines import cores
 from .flow import drop_condition, sample_time
 from .sources import Row, Source, open_source, split_of
@@ -110,7 +110,7 @@ def decode_row(
     crop = row.meta.get('crop')
     if not (isinstance(crop, (list, tuple)) and len(crop) == 4): return read_picture(BytesIO(row.image), size)
     with Image.open(BytesIO(row.image)) as im:
-        im = ImageOps.fit(ImageOps.exif_transpose(im).convert('RGB').crop(crop), (size, size), Image.BICUBIC)
+        im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)).crop(crop), (size, size), Image.BICUBIC)
     return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
 
 def reason(e: Exception) -> str:
