@@ -6,9 +6,11 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
+.PHONY: demo setup test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
 demo: .venv/.ok
 	minisd demo
+
+setup: .venv/.dev        # .venv with everything that working on it needs
 
 test: .venv/.dev
 	@echo '== notebooks are clean and minisd/ is what they export'
@@ -17,7 +19,7 @@ test: .venv/.dev
 	ruff check --isolated --select $(RULES) minisd tools
 	@echo '== README says what the result files say'
 	python tools/readme.py --check
-	@echo '== every notebook from top to bottom (a few minutes)'
+	@echo '== every notebook from top to bottom (a quarter of an hour and more)'
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --flags slow --n_workers 2 --timing
 	@echo '== the site'
 	python -W ignore tools/docs/build.py

@@ -20,7 +20,7 @@ setup(
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']),
     package_data={cfg['lib_path']: ['weights/**/*', 'page/*']}, zip_safe=False,
     install_requires=words('requirements'),
-    extras_require={e: words(e+'_requirements') for e in ('cuda', 'log', 'hub', 'data', 'scale', 'serve', 'dev')},
+    extras_require={k.removesuffix('_requirements'): words(k) for k in cfg if k.endswith('_requirements')},
     entry_points={
         'console_scripts': words('console_scripts'),
         'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"],

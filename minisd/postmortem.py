@@ -554,7 +554,8 @@ def verdict_table(
         effect, says = effects[name]
         rows.append(f'| {f.fault} | {effect} | {f"**{says}**" if says == CAUSE else says} | {f.fix} | [{f.guard[0].split("/")[-1]}]({links}{f.guard[0]}.ipynb): {f.guard[1]} |')
     means, _, whole = clean_runs(results)
-    return '\n'.join(rows) + f'\n\nWithout a fault: accuracy (share of attributes that are right) {min(means):.2f} to {max(means):.2f} by seed, structure (share of the variance in 8 × 8 means) {whole:.2f}; accuracy by chance is about {chance():.2f}. "Start" is the random network that an average began from.'
+    return ('**How to read it.** Accuracy is the share of attributes that are right: ' f'{min(means):.2f} to {max(means):.2f} by seed without a fault, about {chance():.2f} by chance. Structure is the share of the variance that lies in means of 8 × 8 pixels: '
+            f'{whole:.2f} without a fault. Pictures are noise where the scene is right less than half of the time and structure lies more than a fifth below that. The start is the random network that an average began from; "noise between" two shares of it says how much of it may be left before pictures turn to noise.\n\n' + '\n'.join(rows))
 
 def chance() -> float:
     "Mean attribute accuracy of pictures of other scenes."

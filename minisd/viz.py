@@ -101,10 +101,10 @@ class Dials:
         self.sheet().save(file, 'webp', quality=75, method=6)
         at = sum(s*math.prod(len(v) for v in list(self.axes.values())[k + 1:]) for k, s in enumerate(self.start))
         move = f'translate({-100*(at % self.cols)/self.cols}%,{-100*(at//self.cols)/rows}%)'
-        sliders = ''.join(f'<label style="display:flex;gap:.6em;align-items:center;margin-top:.4em"><span style="min-width:6em">{html.escape(k)}</span>'
+        sliders = ''.join(f'<label style="display:flex;gap:.6em;align-items:center;margin-top:.4em"><span style="min-width:4.5em">{html.escape(k)}</span>'
                           f'<input type="range" min="0" max="{len(v) - 1}" value="{s}" aria-valuetext="{html.escape(v[s])}" data-values="{html.escape(json.dumps(v))}" oninput="{html.escape(MOVE)}" style="flex:1;min-width:0">'
                           f'<output style="min-width:3.5em;white-space:nowrap">{html.escape(v[s])}</output></label>' for (k, v), s in zip(self.axes.items(), self.start))
-        return (f'<div class="minisd-dials" data-cols="{self.cols}" data-rows="{rows}" style="max-width:{self.cell}px"><div style="overflow:hidden;aspect-ratio:{w}/{h}">'
+        return (f'<div class="minisd-dials" data-cols="{self.cols}" data-rows="{rows}" style="max-width:{max(self.cell, 400)}px"><div style="overflow:hidden;aspect-ratio:{w}/{h};max-width:{self.cell}px">'
                 f'<img alt="{html.escape(self.alt)}" src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" style="display:block;width:{100*self.cols}%;max-width:none;image-rendering:pixelated;transform:{move}"></div>{sliders}</div>')
 
 # %% ../nbs/support/viz.ipynb #f6ba8d26

@@ -29,7 +29,7 @@ def quick():
     runs = '\n'.join(f'minisd train {s} --out runs/long --steps {changed[s]["updates"]} --set pictures={changed[s]["config"]["pictures"]} {changes(s)}'.rstrip() for s in ('vae', 'clip', 'unet'))
     return (f'`minisd train --preset nano` as it is takes {t["minutes"]:.1f} minutes on {t["machine"]["cores"]} cores ({t["machine"]["cpu"]}) and reaches a mean of {r["mean"]:.3f}, '
             f'scene {r["scene"]:.3f}, subject {r["subject"]:.3f}, VAE {short["vae"]["psnr"]:.1f} dB ([nano_15min.json](data/results/nano_15min.json)). '
-            f'The shipped weights are the same command run longer:\n\n```sh\n{runs}\n```')
+            f'The shipped weights are the same preset, stage by stage, longer and on more pictures:\n\n```sh\n{runs}\n```')
 
 
 def changes(stage):
@@ -76,7 +76,7 @@ def evaluation():
     bins = f'| flow loss for t up to … | {" | ".join(f"{(i + 1)/10:g}" for i in range(10))} |\n{"|---"*11}|\n| nano | {" | ".join(f"{l:.2f}" for l in f["loss"])} |'
     return (f'| measure | better | nano | real pictures |\n|---|---|---|---|\n{rows}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
             f"Distances and CLIP score are in the features of nano's own towers, which need no download: they compare models measured here, and nothing else. "
-            f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"]/1e6:.1f} M parameters, {bar["on"]}). No LPIPS: {whole["vae"].get("why", "see the file")}.')
+            f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"]/1e6:.1f} M parameters, {bar["on"]}). LPIPS is measured where torchvision and its weights are at hand, which here they are not.')
 
 
 def prepare():
@@ -93,7 +93,7 @@ def captions():
     e, m = captioned['effort'], captioned['machine']
     done, all_runs = len(captioned['rows']), sum(EXPERIMENTS.values())
     unfinished = f' {done} of {all_runs} runs are done so far.' if done < all_runs else ''
-    return (captions_table(captioned) + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; mean ± standard deviation from seed to seed. '
+    return (captions_table(captioned) + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; where there is more than one seed, mean ± standard deviation from seed to seed. '
             f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.{unfinished}')
 
 
@@ -136,11 +136,11 @@ def times():
     base = speed['base']
     rows = [['`minisd generate`, from the command to the saved picture', '`nano`', f'{start:.1f} s', cores(bench['machine']), 'one picture of 64 × 64'],
             ['a picture more', '`nano`', f'{default:.2f} s', cores(bench['machine']), f'{bench["default_steps"]} steps'],
-            ['`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.0f} minutes', cores(s['machine']), f'{short["score"]["mean"]:.3f} of attributes right'],
+            ['`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.1f} minutes', cores(s['machine']), f'{short["score"]["mean"]:.3f} of attributes right'],
             ['the shipped weights, the same run longer', '`nano`', f'{t["minutes"]:.0f} minutes', cores(t['machine']), f'{nano["score"]["mean"]:.3f} of attributes right'],
             [f'{base["steps"]} guided steps of the UNet', '`base`', f'{min(r["seconds"] for r in base["rows"]):.1f} s', cores(base['machine']), 'random weights: only the time means something'],
             ['an update of the UNet, 8 pictures of 512 × 512', '`base`', f'{updates()["+ channels_last"]["seconds"]:.0f} s', cores(train['machine']), 'a CPU is no place to train it'],
-            ['one of its recipe, three quarters at half the side', '`base`', f'{updates()["the recipe: 75% of the updates in the first phase"]["seconds"]:.0f} s', cores(train['machine']), '']]
+            ['an update of its recipe, three quarters of them at half the side', '`base`', f'{updates()["the recipe: 75% of the updates in the first phase"]["seconds"]:.0f} s', cores(train['machine']), '']]
     return md('what | preset | time | machine | ', rows)
 
 
@@ -149,9 +149,9 @@ def updates(): return train['base_update']['512 px, 2 × 4 pictures an update']
 
 def t4():
     "Memory and hours on a T4, computed."
-    rows = [[f'`{r["preset"]}`', r['stage'], f'{r["size"]} px', f'{r["peak_gib"]:.1f} GiB' if r['peak_gib'] < planned['memory_gib'] else f'{r["peak_gib"]:.1f} GiB, too much', r['batch'], r['largest_batch'], f'{r["updates"]:,} × {r["batch"]*r["accumulate"]}', f'{r["hours"]:.1f} hours' if r['hours'] >= 1 else f'{60*r["hours"]:.0f} minutes'] for r in planned['rows']]
+    rows = [[f'`{r["preset"]}`', r['stage'], f'{r["size"]} px', f'{r["peak_gib"]:.1f} GiB' if r['peak_gib'] < planned['memory_gib'] else f'{r["peak_gib"]:.1f} GiB, too much', r['batch'], r['largest_batch'], f'{r["updates"]:,} × {r["batch"]*r["accumulate"]}', f'{r["hours"]:.1f} hours' if r['hours'] >= 1 else f'{60*r["hours"]:.0f} minutes' if r['hours'] > 1/60 else 'under a minute'] for r in planned['rows']]
     return (md('preset | stage | pictures | peak memory | micro-batch | largest that fits | updates × pictures | time', rows) +
-            f'\n\nComputed without a T4: memory by fake steps that allocate nothing, time from the arithmetic, if {planned["utilisation"]:.0%} of the peak is reached. An update\'s pictures may be cut into smaller micro-batches without changing its result. {planned["gpu"]}, {planned["memory_gib"]:g} GiB usable; commit {planned["commit"]}, {planned["date"]}; `make plan`.')
+            f'\n\nComputed without a T4: memory by fake steps that allocate nothing, time from the arithmetic, if {planned["utilisation"]:.0%} of the peak is reached. The UNet\'s recipe takes three quarters of its updates at half the side, which `minisd plan` alone doesn\'t know. An update\'s pictures may be cut into smaller micro-batches without changing its result. {planned["gpu"]}, {planned["memory_gib"]:g} GiB usable; commit {planned["commit"]}, {planned["date"]}; `make plan`.')
 
 
 def records():
@@ -178,18 +178,27 @@ def records():
         row('memory and hours on a T4', 'computed', planned, '–', '–', 'plan.json', '`make plan`')])
 
 
+def pictures():
+    "The gallery's files and their settings."
+    import json
+    from PIL import Image
+    return [(f, json.loads(Image.open(f).info['minisd'])) for f in sorted((root/'figures'/'gallery').glob('*.png'), key=lambda f: int(f.stem))]
+
+
+def gallery_settings():
+    "What all pictures of the gallery have in common."
+    every = [s for _, s in pictures()]
+    same = {k: every[0][k] for k in ('model', 'model_hash', 'num_inference_steps', 'solver', 'guidance_scale', 'guidance_interval', 'guidance_rescale', 'negative_prompt', 'dtype', 'height', 'width', 'version') if all(s[k] == every[0][k] for s in every)}
+    return 'All have in common: ' + ', '.join(f"{k} {v!r}" if v == '' else f"{k} {v}" for k, v in same.items()) + '.'
+
+
 def gallery():
     "Pictures with the settings that their files hold."
-    import json
     from html import escape
-    from PIL import Image
     cells = []
-    for f in sorted((root/'figures'/'gallery').glob('*.png'), key=lambda f: int(f.stem)):
-        s = json.loads(Image.open(f).info['minisd'])
-        lo, hi = s['guidance_interval']
-        when = f' for t from {lo:g} to {hi:g}' if (lo, hi) != (0, 1) else ''
+    for f, s in pictures():
         cells.append(f'<figure><img src="figures/gallery/{f.name}" width="64" height="64" loading="lazy" alt="{escape(s["prompt"])}, as nano draws it"><figcaption>{escape(s["prompt"])}'
-                     f'<small>{f.name}: {s["model"]}, {s["num_inference_steps"]} steps ({s["solver"]}), guidance {s["guidance_scale"]:g}{when}, seed {s["seed"]}, {s["dtype"]}</small></figcaption></figure>')
+                     f'<small>{f.name}: seed {s["seed"]}, {s["num_inference_steps"]} steps ({s["solver"]}), guidance {s["guidance_scale"]:g}</small></figcaption></figure>')
     return '<div class="gallery">\n' + '\n'.join(cells) + '\n</div>'
 
 
@@ -204,6 +213,6 @@ def opening():
     "Two sentences: sizes, times, machine."
     t, s, m = nano['training'], short['training'], short['training']['machine']
     v, c, u = sizes('base')
-    return (f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v/1e6:.2f} M parameters) → CLIP ({c/1e6:.1f} M) → UNet ({u/1e6:.2f} M) with flow matching, for one free Colab T4. '
-            f'At the small preset `nano` ({sum(nano["parameters"].values())/1e6:.1f} M) the same code learns an embedded world of captioned pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline, in {s["minutes"]:.1f} minutes; '
-            f'the weights in the package were trained for {t["minutes"]:.0f} minutes and draw a picture in {bench["seconds"]["sampling: as by default, one picture"]["median"]:.1f} s.')
+    hours = sum(r['hours'] for r in planned['rows'] if r['preset'] == 'base')
+    return (f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v/1e6:.2f} M parameters) → CLIP ({c/1e6:.1f} M) → UNet ({u/1e6:.2f} M) with flow matching, sized for one free Colab T4 (about {hours:.0f} hours there by computation; this repository has not trained it). '
+            f'At the small preset `nano` ({sum(nano["parameters"].values())/1e6:.1f} M) the same code learns an embedded world of captioned pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline: {s["minutes"]:.1f} minutes get {short["score"]["subject"]:.0%} of its subjects right, the {t["minutes"]:.0f} minutes of the weights in the package {nano["score"]["subject"]:.0%}; they draw a picture in {bench["seconds"]["sampling: as by default, one picture"]["median"]:.1f} s.')

@@ -1,13 +1,14 @@
 "The widget in a real notebook and a real browser; skipped where there is no Chromium."
-import shutil, subprocess, sys
+import subprocess, sys
 from pathlib import Path
 
 import pytest
+from drive_widget import browser_path
 
 root = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.skipif(not (shutil.which('chromium') or shutil.which('google-chrome')), reason='no Chromium here')
+@pytest.mark.skipif(not browser_path(), reason='no Chromium here')
 def test_widget_in_a_browser(tmp_path):
     r = subprocess.run([sys.executable, root/'tools'/'drive_widget.py', '--shots', tmp_path], capture_output=True, text=True, timeout=420)
     if r.returncode == 3: pytest.skip(r.stdout.strip() or r.stderr.strip())

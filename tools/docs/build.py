@@ -19,6 +19,7 @@ src = work/'site'
 github, base = f'{cfg.git_url}/blob/{cfg.branch}', f'{cfg.doc_host}{cfg.doc_baseurl}/'
 DIRECTIVE = re.compile(r'^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
+BAR = re.compile(r'\d+%\|')
 LONG = 30    # lines of code that are shown without a click
 HEAVY = 200_000    # bytes of a figure
 problems = []    # each a line; any of them fails the build
@@ -35,12 +36,28 @@ class Definition:
     object: object
     module: str     # 'minisd.viz'
     lines: tuple[int, int]  # in the module
+    helps: dict    # parameter -> what the command line says of it
 
     @property
     def full(self): return f'{self.module}.{self.name}'
 
+def plain(node):
+    "`Annotated[T, ...]`, as the command line has it, is T here."
+    class Bare(ast.NodeTransformer):
+        def visit_Subscript(self, n): return self.visit(n.slice.elts[0]) if ast.unparse(n.value) == 'Annotated' else self.generic_visit(n)
+    return Bare().visit(node)
+
+def helps(node) -> dict:
+    "What the command line says of parameters."
+    found = {}
+    for a in [*node.args.args, *node.args.kwonlyargs]:
+        for k in ast.walk(a.annotation) if a.annotation else ():
+            if isinstance(k, ast.keyword) and k.arg == 'help' and isinstance(k.value, ast.Constant): found[a.arg] = k.value.value
+    return found
+
 def signature(node) -> str:
     "A definition's parameters as they are written."
+    node = plain(node)
     args = node.args
     if args.args and args.args[0].arg in ('self', 'cls'): args.args = args.args[1:]
     return f'({ast.unparse(args)})' + (f' -> {ast.unparse(node.returns)}' if node.returns else '')
@@ -54,21 +71,24 @@ def definitions(module: str) -> list[Definition]:
     "What a module defines for others: functions, classes and their methods, constants in capitals."
     file, found = root/(module.replace('.', '/') + '.py'), []
     loaded, functions = importlib.import_module(module), (ast.FunctionDef, ast.AsyncFunctionDef)
-    def add(name, kind, sig, node):
-        obj = loaded
+    def add(name, kind, node, sig=None):
+        obj, told = loaded, helps(node) if isinstance(node, functions) else {}
+        sig = signature(node) if sig is None else sig
         for part in name.split('.'): obj = getattr(obj, part)
-        found.append(Definition(name, kind, sig, obj, module, (node.lineno, node.end_lineno)))
+        found.append(Definition(name, kind, sig, obj, module, (node.lineno, node.end_lineno), told))
     for node in ast.parse(file.read_text(encoding='utf-8')).body:
         if isinstance(node, functions):
             of = owner(node)
-            if not node.name.startswith('_'): add(f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', signature(node), node)
+            if not node.name.startswith('_'): add(f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node)
         elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
             make = next((n for n in node.body if isinstance(n, functions) and n.name == '__init__'), None)
             fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)] if any('dataclass' in ast.unparse(d) for d in node.decorator_list) else []
-            add(node.name, 'class', signature(make) if make else f'({", ".join(fields)})', node)
+            add(node.name, 'class', node, signature(make) if make else f'({", ".join(fields)})')
             for n in node.body:
-                if isinstance(n, functions) and not n.name.startswith('_') and ast.get_docstring(n): add(f'{node.name}.{n.name}', 'method', signature(n), n)
-        elif isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) and t.id.isupper() for t in node.targets): add(node.targets[0].id, 'data', '', node)
+                if isinstance(n, functions) and not n.name.startswith('_') and ast.get_docstring(n): add(f'{node.name}.{n.name}', 'method', n)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if all(isinstance(t, ast.Name) and t.id.isupper() for t in names): add(names[0].id, 'data', node, '')
     return found
 
 def cell_text(text) -> str: return ' '.join(str(text).split()).replace('|', '\\|')
@@ -77,7 +97,7 @@ def parameters(d: Definition) -> str:
     "Its parameters as a table: those whose meaning is told."
     try: found = docments(d.object, full=True, returns=True)
     except (TypeError, ValueError, OSError): return ''
-    rows = [(n if n != 'return' else 'returns', p['docment']) for n, p in found.items() if n not in ('self', 'cls') and p.get('docment')]
+    rows = [(n if n != 'return' else 'returns', p.get('docment') or d.helps.get(n)) for n, p in found.items() if n not in ('self', 'cls') and (p.get('docment') or n in d.helps)]
     return '\n'.join(['| parameter | meaning |', '|---|---|', *(f'| {"*returns*" if n == "returns" else f"`{n}`"} | {cell_text(t)} |' for n, t in rows)]) if rows else ''
 
 def entry(d: Definition, link) -> str:
@@ -107,7 +127,9 @@ class Names:
             if m[1] in self.modules: return f'{{py:mod}}`{m[1]}`'
             d = self.find(m[1], module, imported)
             return f'{{py:obj}}`{m[1]} <{d.full}>`' if d else m[0]
-        def line(text): return re.sub(r'(?<![`\[{}])`([A-Za-z_][\w.]*(?:\(\))?)`(?![`\]])', one, text) if not text.startswith('#') else text
+        def line(text):
+            if m := re.match(r'\| `\w+` (?=\|)', text): return m[0] + line(text[m.end():])    # a parameter's name is no name of ours
+            return re.sub(r'(?<![`\[{}])`([A-Za-z_][\w.]*(?:\(\))?)`(?![`\]])', one, text) if not text.startswith('#') else text
         def link(text):
             fenced, lines = False, []
             for l in text.split('\n'):
@@ -176,12 +198,22 @@ def code_cell(c, file: Path):
     c.source, tags = without_directives(c.source), c.metadata.setdefault('tags', [])
     what = 'imports' if IMPORTS.fullmatch(c.source) else f'code ({lines} lines)' if 'export' in d and lines > LONG else ''
     if what and not file.name.startswith('index'): tags.append('hide-input'); c.metadata['mystnb'] = dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
+    c.outputs = [o for o in c.outputs if not (o.output_type == 'display_data' and BAR.search(o.get('data', {}).get('text/plain', '')))]    # progress bars
+    if any(BAR.search(str(o.get('text', '') or o.get('data', {}).get('text/plain', ''))) for o in c.outputs if o.get('name') != 'stderr'): problems.append(f'{file.relative_to(root)}: cell {c.id} has a progress bar among its results')
     for o in c.outputs:
         o.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)    # a widget without its kernel; the still picture is shown
         if 'image/png' in o.get('data', {}): o.data.pop('image/jpeg', None)
     if pictures and not d.get('fig-alt'): problems.append(f'{file.relative_to(root)}: cell {c.id} shows a picture and has no #| fig-alt')
     if pictures: c.metadata.setdefault('mystnb', {})['image'] = dict(alt=d.get('fig-alt', ''))
     return c
+
+def merged(cells: list) -> list:
+    "Neighbouring cells of imports as one."
+    out = []
+    for c in cells:
+        if out and all(x.cell_type == 'code' and IMPORTS.fullmatch(x.source) for x in (out[-1], c)): out[-1].source += f'\n\n{c.source}'
+        else: out.append(c)
+    return out
 
 def convert(file: Path, names: Names, by_module: dict):
     "A notebook as Sphinx is to read it."
@@ -201,7 +233,7 @@ def convert(file: Path, names: Names, by_module: dict):
     if module and by_module.get(module):
         entries = '\n\n'.join(entry(d, link) for d in by_module[module])
         cells.append(new_markdown_cell(f'## Reference\n\n```{{py:module}} {module}\n```\n\n{entries}'))
-    nb.cells = cells
+    nb.cells = merged(cells)
     nb.metadata = dict(kernelspec=dict(display_name='Python 3', language='python', name='python3'), language_info=dict(name='python', pygments_lexer='ipython3'))
     (src/page).parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, src/page)
@@ -211,7 +243,7 @@ def title(page: str) -> str: return nbformat.read(src/f'{page}.ipynb', 4).cells[
 def contents(nb, toc: dict):
     "The index page's tables of contents."
     for caption, pages in toc.items():
-        numbered = [f'{p[:2]} {title(p)} <{p}>' if p[:2].isdigit() else p for p in pages]
+        numbered = [f'{p[:2]} {title(p)} <{p}>' if p[:2].isdigit() else 'All names <genindex>' if p == 'genindex' else p for p in pages]
         nb.cells.append(new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(numbered) + '\n```'))
 
 def main():
