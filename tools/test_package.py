@@ -99,3 +99,12 @@ def test_colab_keeps_its_torch_and_numpy(tmp_path):
     got = {i['metadata']['name'].lower(): i['metadata']['version'].split('+')[0] for i in json.loads(report.read_text())['install']}
     assert {p: got[p] for p in theirs} == theirs
     assert {'minisd', 'bitsandbytes', 'accelerate'} <= got.keys()
+
+
+def test_extras_that_are_named_exist():
+    "Every extra that a notebook, a message or README tells people to install."
+    import re
+    from importlib.metadata import metadata
+    texts = [f.read_text(encoding='utf-8') for f in (root/'README.md', *(root/'nbs').rglob('*.ipynb'), *(root/'minisd').glob('*.py'))]
+    named = {e for t in texts for e in re.findall(r"(?:minisd|\{home\}|pip install '\.)\[(\w+)\]", t)}
+    assert {'cuda', 'colab', 'data', 'serve'} <= named and named <= set(metadata('minisd').get_all('Provides-Extra')), named
