@@ -174,7 +174,7 @@ def records():
         row('server under load', f'{load["levels"]["16"]["times_as_fast"]:.1f} times as many pictures as behind a lock, 16 clients', load, f'{load["seconds"]} s a level', 'one a request', 'serve_bench.json', '`make bench-serve`'),
         row('data preparation', f'{min(r["ratio"] for r in prepared["speed"].values()):.0%} to {max(r["ratio"] for r in prepared["speed"].values()):.0%} of Pillow alone', prepared, f'{prepared["rounds"]} rounds', '–', 'prepare_bench.json', '`make bench-prepare`'),
         row('what captions are worth', f'{len(captioned["rows"])} small models', captioned, minutes(captioned['rows']), ', '.join(map(str, seeds)), 'captions.json', '`make captions`'),
-        row('v1\'s faults', f'{len(labs)} experiments, {sum(len(p["rows"]) for p in labs)} runs and comparisons', several(labs), minutes(labs), '0, 1, 2', 'v1.json', '`make postmortem`'),
+        row('v1\'s faults', f'{len(labs)} experiments, {sum(len(p["rows"]) for p in labs)} runs and comparisons', several(labs), minutes(labs), ', '.join(map(str, sorted({r['seed'] for r in v1['singles']['rows']}))), 'v1.json', '`make postmortem`'),
         row('memory and hours on a T4', 'computed', planned, '–', '–', 'plan.json', '`make plan`')])
 
 
