@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c co
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo setup test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
+.PHONY: demo setup test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions states fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
 demo: .venv/.ok
 	minisd demo
 
@@ -55,6 +55,9 @@ evaluate: .venv/.dev      # everything that is measured of the shipped model, in
 
 captions: .venv/.dev      # what captions are worth: small models on better and worse ones, hours; into data/results/captions.json and figures/captions.png
 	python tools/captions.py
+
+states: .venv/.ok        # what the states of a caption say, with and without each helper of the text tower: half an hour; into data/results/states.json
+	python tools/states.py
 
 fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model, into minisd/weights/nano/sampling.json
 	minisd fit-sampler minisd/weights/nano

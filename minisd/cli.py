@@ -476,6 +476,7 @@ def evaluate(
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help="of a data set [default: its validation split]")] = None,
     template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
+    class_column: Annotated[str | None, typer.Option(help='column with the class of each picture, such as label: CLIP is asked to name it')] = None,
     recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
     inception: Annotated[Path | None, typer.Option(help="file of Inception's weights, for FID and KID as in the literature")] = None,
     open_clip: Annotated[str | None, typer.Option(help='ARCHITECTURE=FILE: a network of open_clip, for its CLIP score')] = None,
@@ -484,9 +485,11 @@ def evaluate(
     if out and out.suffix == '.json': check_out(out, pictures=False)
     elif out: check_out(out/'evaluation.json', pictures=False)
     network = parse_network(open_clip)
-    given = dict(holdout=holdout, image=image_column, text=text_column, split=split, template=template, recipe=recipe)
+    given = dict(holdout=holdout, image=image_column, text=text_column, split=split, template=template, recipe=recipe, column=class_column)
     options = {k: v for k, v in given.items() if v is not None}
-    if options and data == 'world': raise ValueError(f'--{min(options)} is for a data set: name one with --data')
+    if options and data == 'world':
+        name = min(options)
+        raise ValueError(f'--{dict(image="image-column", text="text-column", column="class-column").get(name, name)} is for a data set: name one with --data')
     from minisd.evaluation import assess, comparison, write
     models = models or ['nano']
     for m in models: open_pipeline(m)                              # say what is wrong with any before the first is measured

@@ -244,7 +244,7 @@ def read_entries(
 # %% ../nbs/support/sources.ipynb #643202af
 class Listed(Source):
     "Files in folders, named one by one."
-    per_shard = 1000
+    per_shard = 1000  # about
     def __init__(
         self,
         kind: str,  # 'imagefolder' or 'v1'
@@ -257,11 +257,11 @@ class Listed(Source):
     ):
         self.kind, self.root, self.entries, self.sidecars = kind, Path(root), entries, sidecars
         n = -(-len(entries)//self.per_shard)
-        super().__init__(spec, [f'{i*self.per_shard}-{min(len(entries), (i + 1)*self.per_shard) - 1}' for i in range(n)], columns, **kw)
+        super().__init__(spec, [f'{i + 1} of {n}' for i in range(n)], columns, **kw)
 
     def read(self, shard: int, start: int, keep: Callable, images: bool) -> Iterator[tuple]:
         "One entry after the other; a file that isn't there gives a row that says so."
-        for name, fields, error in self.entries[shard*self.per_shard + start:(shard + 1)*self.per_shard]:
+        for name, fields, error in self.entries[shard::len(self.shards)][start:]:
             if not keep(name): continue
             data, file = None, self.root/name
             if not error and not images: error = None if file.is_file() else 'no such file'

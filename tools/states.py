@@ -1,4 +1,4 @@
-"What the states of a caption say: tools/states.py RUN. On the VAE of a run, trains small CLIPs with and without each helper, and reads the attributes from their states by one layer of attention. Writes data/results/states.json."
+"What the states of a caption say: tools/states.py. Trains small CLIPs with and without each helper, reads the attributes from their states by one layer of attention, and keeps each in data/results/states.json when it is done."
 import sys
 import tempfile
 from dataclasses import replace
@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minisd.clip import CLIP, Tokenizer
-from minisd.core import machine, write_json
-from minisd.data import World
-from minisd.metrics import HEADS, commit, labels
 from minisd.cache import cache_latents
+from minisd.clip import CLIP
+from minisd.core import machine, read_json, write_json
+from minisd.data import World
+from minisd.inference import Pipeline
+from minisd.metrics import HEADS, commit, labels, recall
 from minisd.train import cache_texts, load_pairs, recipe, train_clip
 from minisd.unet import CrossAttention, ModelConfig
-from minisd.vae import VAE
 
 root = Path(__file__).resolve().parents[1]
 CASES = {'contrastive alone': dict(near=0, agree=0., sketch=0.), '+ agreement': dict(near=0, agree=3., sketch=0.),
@@ -36,7 +36,7 @@ class Reader(nn.Module):
 
 
 def read(clip, tok, n=8000, n_val=1000, updates=400):
-    "Share of attributes that a reader trained on `n` captions reads right on validation captions."
+    "Share of attributes that a reader trained on `n` captions reads right on validation captions, and recall of their pictures."
     torch.manual_seed(0)
     sets = {s: World(s, n=k) for s, k in (('train', n), ('validation', n_val))}
     (ctx, mask), (vctx, vmask) = (cache_texts(clip, tok, w.texts(0, 'rich')) for w in sets.values())
@@ -49,23 +49,30 @@ def read(clip, tok, n=8000, n_val=1000, updates=400):
         opt.zero_grad(), loss.backward(), opt.step()
     with torch.no_grad(): right = torch.stack([o.argmax(1) for o in reader(vctx.float(), vmask)], 1) == vy
     there, out = vy[:, 3::3] > 0, {a: right[:, k].float().mean().item() for k, a in enumerate(('time', 'terrain', 'weather'))}
-    return out | {a: right[:, 3 + k::3][there].float().mean().item() for k, a in enumerate(('subject', 'colour', 'depth'))}
+    out |= {a: right[:, 3 + k::3][there].float().mean().item() for k, a in enumerate(('subject', 'colour', 'depth'))}
+    return out | dict(recall=recall(clip, tok, sets['validation'].images()[:256], sets['validation'].texts(0, 'rich')[:256])['text_to_image'][1])
 
 
 def main():
-    cfg, mc, rows = recipe('clip', 'nano'), ModelConfig.preset('nano').clip, {}
-    pairs, val = load_pairs('world', mc.image_size, cfg.pictures, cfg.variants, cache=Path(sys.argv[1])/'cache')
-    vae = VAE.from_pretrained(Path(sys.argv[1])/'vae')
-    latents = cache_latents(Path(sys.argv[1])/'cache'/f'latents-{mc.image_size}', vae, pairs.images)
-    tok = Tokenizer.train((t for ts in pairs.texts for t in ts), mc.vocab_size, mc.length)
-    for name, c in CASES.items():
-        torch.manual_seed(0)
-        with tempfile.TemporaryDirectory() as d:
-            clip = train_clip(CLIP(replace(mc, vocab_size=tok.vocab_size, near=c['near'])), tok, pairs, val,
-                              replace(cfg, agree=c['agree'], sketch=c['sketch']), Path(d)/'clip', vae=vae, latents=latents)
-        rows[name] = read(clip, tok)
-        print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
-    write_json(root/'data'/'results'/'states.json', dict(rows=rows, updates=cfg.steps, batch=cfg.batch, machine=machine(), commit=commit(), date=str(date.today())))
+    small = '--small' in sys.argv
+    cfg, mc = recipe('clip', 'nano', **(dict(steps=3, batch=8, warmup=1) if small else {})), ModelConfig.preset('nano').clip
+    file = Path(sys.argv[sys.argv.index('--small') + 1])/'states.json' if small else root/'data'/'results'/'states.json'
+    state = dict(updates=cfg.steps, batch=cfg.batch, pictures=64 if small else cfg.pictures)
+    done = read_json(file) if file.is_file() else {}
+    rows = done['rows'] if {k: done.get(k) for k in state} == state else {}
+    nano = Pipeline.from_pretrained('nano')
+    tok = nano.tokenizer
+    with tempfile.TemporaryDirectory() as d:
+        pairs, val = load_pairs('world', mc.image_size, state['pictures'], cfg.variants)
+        latents = cache_latents(Path(d)/'latents', nano.vae, pairs.images)
+        for name, c in CASES.items():
+            if name in rows: continue
+            torch.manual_seed(0)
+            clip = train_clip(CLIP(replace(mc, vocab_size=tok.vocab_size, near=c['near'])), tok, pairs, val, replace(cfg, agree=c['agree'], sketch=c['sketch']),
+                              Path(d)/name.replace(' ', '')/'clip', vae=nano.vae, latents=latents)
+            rows[name] = read(clip, tok, *((64, 64, 2) if small else ()))
+            print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
+            write_json(file, state | dict(rows=rows, machine=machine(), commit=commit(), date=str(date.today())))
 
 
-main()
+if __name__ == '__main__': main()
