@@ -204,7 +204,7 @@ def read_prompts(
     "The prompts that are meant; empty lines are left out."
     if not text.endswith('.txt'): return [text]
     try: lines = [l.strip() for l in Path(text).read_text(encoding='utf-8-sig').splitlines()]
-    except OSError as e: raise OSError(f'{text} cannot be read as a file of prompts ({e.strerror})') from None
+    except OSError as e: raise OSError(f'{text} cannot be read as a file of prompts ({e.strerror}): name a text file with one a line, or leave .txt off the end of a prompt') from None
     except UnicodeDecodeError: raise ValueError(f'{text} is not a file of prompts: expected text in UTF-8, one prompt a line') from None
     if not any(lines): raise ValueError(f'{text} holds no prompt: expected one a line')
     return [l for l in lines if l]
@@ -471,7 +471,7 @@ def evaluate(
     batch: Annotated[int, typer.Option(help='pictures at a time')] = 50,
     style: Annotated[str, typer.Option(help="of the world's captions: rich, short or generic")] = 'rich',
     out: Annotated[Path | None, typer.Option(help='folder for JSON, table and figure; or a .json file')] = None,
-    holdout: Annotated[float | None, typer.Option(help="share of a data set's rows that training held out, where it has no validation split [default: 0.02]")] = None,
+    holdout: Annotated[float | None, typer.Option(help="share of a data set's rows that training held out, where it has no validation split [default: 0.05]")] = None,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help="of a data set [default: its validation split]")] = None,

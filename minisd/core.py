@@ -43,7 +43,8 @@ def number(
 ):  # `value`, as a number of Python's own
     "Return `value` if it is a finite number in [`lo`, `hi`]; raise `ValueError` that says what is allowed otherwise."
     kind = 'whole number' if whole else 'number'
-    bound = f' from {lo:g} to {hi:g}' if hi < float('inf') else f' of at least {lo:g}' if lo > float('-inf') else ''
+    say = lambda v: f'{v:,.0f}' if whole and 1e5 < abs(v) < 1e16 else f'{v:g}'
+    bound = f' from {say(lo)} to {say(hi)}' if hi < float('inf') else f' of at least {say(lo)}' if lo > float('-inf') else ''
     ok = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not (ok and lo <= value <= hi and abs(value) < float('inf')):
         raise ValueError(f'{name} is {value!r}: it must be a {kind}{bound}')

@@ -828,7 +828,8 @@ def to_rgb(
     profile = im.info.get('icc_profile')
     if im.mode[0] in 'IF':                                                               # one channel of 16 or 32 bits
         a = np.nan_to_num(np.asarray(im, np.float64)).clip(0)
-        im = Image.fromarray((255*a/max(a.max(), 65535 if im.mode[0] == 'I' else 1)).round().astype(np.uint8))
+        most = 1 if im.mode[0] == 'F' else 255 if im.mode == 'I' and a.max() < 256 else 65535         # 32 bits that hold 8
+        im = Image.fromarray((255*a/max(a.max(), most)).round().astype(np.uint8))
     if im.has_transparency_data:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
@@ -858,9 +859,9 @@ def read_metadata(folder: Path, # Holds `metadata.jsonl`
         texts = row.get('text') if name else None
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(name, str): skipped.append((f'metadata.jsonl line {i}', 'not a JSON object with file_name and text'))
-        elif not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)): skipped.append((name, 'no text'))
+        elif not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts) and any(t.strip() for t in texts)): skipped.append((name, 'no text'))
         elif not (folder / name).is_file(): skipped.append((name, 'no such file'))
-        else: good.append((name, texts))
+        else: good.append((name, [t for t in texts if t.strip()]))
     return good, skipped
 
 # %% ../nbs/support/data.ipynb #540f3786

@@ -19,7 +19,7 @@ from .data import STYLES, World
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from .metrics import (ATTRIBUTES, SD_VAE_BAR, class_templates, commit, flow_bins, interval, load_probe, lpips, psnr, recall, reconstruct, reconstruction,
                             sample_captions, score, sharpness, zero_shot)
-from .sources import Row, Source, open_source, split_of
+from .sources import HOLDOUT, Row, Source, open_source, split_of
 
 # %% ../nbs/support/evaluation.ipynb #5c5372a4
 CLASS_SENTENCES = 'a photo of a {}', 'a photo of {}', 'a picture of a {}', '{}'
@@ -65,21 +65,22 @@ def held_pairs(
     n: int = 500,  # pairs
     size: int = 64,  # side of the pictures, pixels
     style: str = 'rich',  # of the world's captions
-    holdout: float = 0.02,  # share of the rows that training has held out, where a source has no validation split
+    holdout: float | None = None,  # share of the rows that training has held out, where a source has no validation split; None: as in training
     least: int = 200,  # of each part; with fewer, one part is used for both
     column: str | None = None,  # with the class of each picture, such as 'label' in class folders
     **options,  # passed on to `open_source`
 ) -> Held:
     "Pairs that were not trained on."
-    number('n', n, 1, 10**6, whole=True), choice('style', style, STYLES), number('holdout', holdout, 0, 1)
+    number('n', n, 1, 10**6, whole=True), choice('style', style, STYLES), number('holdout', 0 if holdout is None else holdout, 0, 1)
     if data == 'world':
         w = World('validation', size, 2*n, style)
         return Held(w.images()[:n], w.texts()[:n], w.images()[n:], w.scenes()[:n], data)
     from minisd.stream import VALIDATION, held_rows
     source = open_source(data, **options)
-    own = options.get('split') or next((s for s in VALIDATION if s in source.splits), None)          # a split that was asked for is taken whole
+    own = options.get('split') or next((s for s in VALIDATION if s in source.splits and source.split), None)          # a split that was asked for is taken whole
+    if own and holdout is not None: raise ValueError(f'{data}: the split {own} is asked, all of it: leave holdout out (--holdout)')
     if own and source.split != own: source = open_source(data, **options | dict(split=own))
-    images, rows = held_rows(source, size, 2*n, None if own else lambda key: split_of(key, holdout) == 'validation')
+    images, rows = held_rows(source, size, 2*n, None if own else lambda key: split_of(key, HOLDOUT if holdout is None else holdout) == 'validation')
     half = min(n, len(images) if len(images) < 2*least else len(images)//2)
     part, texts = images[:half], [r.texts[0] for r in rows[:half]]
     return Held(part, texts, part if len(images) < 2*least else images[half:2*half], None, data, classes_in(rows[:half], column, source), column)
@@ -93,7 +94,8 @@ def assess_vae(
     xhat, x, n = reconstruct(pipe.vae, images), images/255, len(images)
     error = lambda v: (v.std()/n**0.5).item() if n > 1 else None
     p, s = psnr(xhat, x), sharpness(xhat, x)
-    return reconstruction(xhat, images) | dict(psnr_error=error(p), sharpness=s.mean().item(), sharpness_error=error(s), **lpips(xhat, x), pictures=n, size=images.shape[-1])
+    s = s[~s.isnan()]                                             # of a plain colour there is none
+    return reconstruction(xhat, images) | dict(psnr_error=error(p), sharpness=s.mean().item() if len(s) else None, sharpness_error=(s.std()/len(s)**0.5).item() if len(s) > 1 else None, **lpips(xhat, x), pictures=n, size=images.shape[-1])
 
 def assess_clip(
     pipe,  # a `minisd.inference.Pipeline`
@@ -145,7 +147,9 @@ def assess(
 ) -> dict:  # sections "vae", "clip", "flow", "score" (on the world) and "pictures", and how they were taken
     "Measure a model: VAE, CLIP, velocity, pictures."
     from minisd.inference import Pipeline
-    number('batch', batch, 1, 10**6, whole=True)
+    number('batch', batch, 1, 10**6, whole=True), number('n', n, 2, 10**6, whole=True)
+    for f in (inception, open_clip and open_clip[1]):
+        if f and not Path(f).is_file(): raise FileNotFoundError(f'{f} does not exist: name the file with the weights')
     pipe, began = Pipeline.from_pretrained(model), time.monotonic()
     pipe.prepare(['a lake'], steps, guidance)                     # say what is wrong before anything is drawn
     held = held_pairs(data, n, pipe.vae.cfg.image_size, style, **options)
@@ -195,7 +199,8 @@ def measures(
     "A result as lines."
     v, c, p = result['vae'], result['clip'], result['pictures']
     at = lambda d, k: d.get(k, d.get(str(k)))                     # JSON has no whole numbers as keys
-    out = [Measure('VAE: PSNR, dB', v['psnr'], v['psnr_error']), Measure('VAE: SSIM', v['ssim']), Measure('VAE: sharpness', v['sharpness'], v['sharpness_error'], 'near 1', 1.)]
+    out = [Measure('VAE: PSNR, dB', v['psnr'], v['psnr_error']), Measure('VAE: SSIM', v['ssim'])]
+    if v['sharpness'] is not None: out.append(Measure('VAE: sharpness', v['sharpness'], v['sharpness_error'], 'near 1', 1.))
     if v['lpips'] is not None: out.append(Measure('VAE: LPIPS', v['lpips'], None, 'lower', 0.))
     for way, words in dict(text_to_image='caption to picture', image_to_text='picture to caption').items():
         out += [share(f'CLIP: R@{k}, {words}', at(c[way], k), c['pairs']) for k in (1, 5, 10)]

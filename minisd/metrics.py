@@ -189,10 +189,11 @@ def gradient_energy(x: Tensor) -> Tensor:  # (n, 3, h, w) -> (n,)
 def sharpness(
     xhat: Tensor,  # (n, 3, h, w) in [0, 1]
     x: Tensor,  # (n, 3, h, w) in [0, 1], the originals
-) -> Tensor:  # (n,); 1: as sharp as the original, below: blurred, above: noisy
+) -> Tensor:  # (n,); 1: as sharp as the original, below: blurred, above: noisy; NaN where the original is of one colour
     "Gradient energy of pictures, over that of their originals."
     if xhat.shape != x.shape: raise ValueError(f'pictures of shape {tuple(xhat.shape)} and {tuple(x.shape)}: they must be of one shape')
-    return gradient_energy(xhat)/gradient_energy(x).clamp(min=1e-12)
+    e = gradient_energy(x)
+    return torch.where(e > 1e-6*x[0].numel(), gradient_energy(xhat)/e, torch.nan)
 
 # %% ../nbs/support/metrics.ipynb #13c0ed64
 SD_VAE_BAR = dict(psnr=23.4, ssim=0.69, parameters=83.65e6, on='COCO 2017 val at 256 px, 5,000 pictures', source='huggingface.co/stabilityai/sd-vae-ft-ema-original')

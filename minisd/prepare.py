@@ -37,7 +37,7 @@ from .clip import Tokenizer
 from .core import choice, number, read_json, to_dict, write_atomic, write_json
 from .data import to_rgb
 from .engines import cores, open_engine, run_jobs
-from .sources import Listed, Row, Source, Tars, open_source, split_of
+from .sources import Listed, Row, Source, Tars, check_whole, open_source, split_of
 from .viz import grid
 
 # %% ../nbs/support/prepare.ipynb #36997df4
@@ -390,11 +390,11 @@ def settle(
         status[rows[again >= 0]], twin[rows[again >= 0]] = code, rows[again[again >= 0]]
     return Settled(files, np.array(ends, int), status, twin)
 
-def check_split(settled: Settled, cfg: PrepareConfig):
+def check_split(settled: Settled, cfg: PrepareConfig, skipped: dict | None = None):  # reason -> rows
     "Raise in one line if a part would be empty."
     n = {name: int((settled.status == code).sum()) for name, code in SPLITS.items()}
     kept = sum(n.values())
-    if not kept: raise ValueError(f'none of {len(settled.status)} rows can be used: the reasons are in skipped.jsonl and report.md')
+    if not kept: raise ValueError(f'none of {len(settled.status)} rows can be used ({", ".join(f"{k}: {v}" for k, v in (skipped or {}).items())}): each is in skipped.jsonl; what is done is kept')
     if not n['validation']: raise ValueError(f'no picture of {kept} falls into the validation part at a share of {cfg.validation:g}: choose a larger share, such as {max(0.05, min(0.5, 8/kept)):.2g} (--validation); what is done is kept')
     if not n['train']: raise ValueError(f'all {kept} pictures fall into the validation part at a share of {cfg.validation:g}: choose a smaller share (--validation); what is done is kept')
 
@@ -443,8 +443,9 @@ def contact_sheet(
     cfg: PrepareConfig,
     n: int = 64,  # pictures
 ) -> Image.Image:
-    "Prepared pictures with their captions, evenly taken from the training part."
+    "Prepared pictures with their captions, evenly taken from the training part, if there is one."
     rows = np.flatnonzero(settled.status == TRAIN)
+    if not len(rows): rows = np.flatnonzero(settled.status == VALIDATION)
     pics, texts = [], []
     for i in rows[np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))]:
         piece = np.searchsorted(settled.ends, i, 'right')
@@ -612,8 +613,9 @@ def claim(
         was = read_json(manifest)
         if was.get('kind') != 'prepared': raise ValueError(f'{manifest} was not written by minisd prepare: choose another folder')
         if diff := differences(was, now | dict(versions={})): raise ValueError(f'{out} is finished and was made from something else: {"; ".join(diff)}; choose another folder')
+        check_whole(out)
         return was
-    if state.is_file():
+    if state.is_file() and any((out/'.pieces').glob('*.jsonl')):                      # of a run that has read something
         was = read_json(state)
         free = () if was['merging'] else LATE
         if diff := [d for d in differences(was, now) if d.split()[0] not in free]: raise ValueError(f'{out} was begun with something else: {"; ".join(diff)}; go on with what it was, or choose another folder')
@@ -716,8 +718,7 @@ def prepare(
             if source.fingerprint() != now['fingerprint']: raise ValueError(f'{source.spec} changed while it was read: begin again in another folder')
             settled = settle(pieces, cfg)
             if not merging:
-                write_report(settled, cfg, out)
-                check_split(settled, cfg)
+                check_split(settled, cfg, write_report(settled, cfg, out)['skipped'])
                 write_json(state, now | dict(merging=True))
             splits = merge(settled, cfg, pool)
         tokenizer = train_tokenizer(settled, cfg, out) if cfg.vocab else None

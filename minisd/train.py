@@ -31,6 +31,7 @@ from .core import (attention_kernel, autocast, choice, from_dict, generator, loa
                          write_atomic, write_json)
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
+from .sources import HOLDOUT, rank_of, split_of
 from .stream import Stream, clip_updates, open_streams, picture_latents, unet_updates, vae_updates
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
@@ -42,7 +43,7 @@ class SourceConfig:
     "How pictures and captions are read that don't come from the world or a plain folder: as a stream."
     stream: bool | None = None  # read pictures in passing instead of holding them in memory; None: if there are more than a folder of 20,000
     buffer: int = 2048  # rows that are read and shuffled together
-    holdout: float = 0.02  # share of the rows kept for validation, where a source has no such split
+    holdout: float = HOLDOUT  # share of the rows kept for validation, where a source has no such split
     image_column: str | None = None  # where a source has its pictures; None: found by itself
     text_column: str | None = None  # where it has its captions; several, separated by commas; None: found by itself
     split: str | None = None  # None: "train", or the only one
@@ -83,7 +84,7 @@ class TrainConfig(SourceConfig):
     sketch: float = 0.0  # weight of the latents foretold from a caption (clip)
     pictures: int = 20_000  # training pictures, where the world is drawn for the run
     variants: int = 3  # captions a picture
-    validation: int = 0  # pictures kept for validation; 0: 512 of the world, a twentieth of a folder and at most 512
+    validation: int = 0  # pictures that are validated on, at most; 0: 512
     checkpointing: bool = False  # recompute activations on the way back: less memory, more time (unet)
     compile: bool = False  # torch.compile the network: minutes of waiting, then quicker steps; needs a C++ compiler on a CPU
     log_every: int = 20  # updates
@@ -354,7 +355,7 @@ def resume(
     if not found: return
     parts, info = self.checkpoints.read(found)
     if (diff := differences(info['config'], to_dict(self.cfg))) and not anyway:
-        raise ValueError(f'{self.out} holds a run with another configuration ({"; ".join(diff)}): use the same settings or another output folder, or say that you want to go on anyway')
+        raise ValueError(f'{self.out} holds a run with another configuration ({"; ".join(diff)}): use the same settings or another output folder, or go on all the same (--anyway)')
     load_state(self.model, parts['model'], str(found))
     self.ema = EMA(self.model, self.cfg.ema)
     self.ema.state, self.ema.updates = {k: v.to(self.acc.device) for k, v in parts['ema'].items()}, info['ema_updates']
@@ -568,9 +569,9 @@ def load_pairs(
     size: int,  # side of the pictures, pixels
     n: int,  # training pictures of the world
     variants: int = 3,  # captions a picture
-    n_val: int = 0,  # validation pictures; 0: 512 of the world, a twentieth of a folder and at most 512
+    n_val: int = 0,  # validation pictures, of a folder at most; 0: 512
     cache: Path | None = None,  # folder for drawn pictures
-    seed: int = 0,
+    holdout: float = HOLDOUT,  # share of a folder's pictures that is not trained on, chosen by their names
 ) -> tuple[Pairs, Pairs]:  # training, validation
     "Training and validation pairs; `ValueError` or `FileNotFoundError` in one line if there is nothing to read, or too little."
     if data == 'world':
@@ -578,13 +579,14 @@ def load_pairs(
         style = lambda v: 'short' if v % 3 == 2 else 'rich'          # people also type short prompts
         return tuple(Pairs(w.images(), [w.texts(v, style(v)) for v in range(variants)]) for w in sets)
     folder = ImageFolder(data, size)
-    if len(folder) < 2 or n_val > len(folder)//2:
-        raise ValueError(f'{data} holds {len(folder)} readable picture{"s"*(len(folder) != 1)}: training and validation need at least 2, and at most half of them, '
-                         f'{len(folder)//2}, can be for validation ({n_val or "a twentieth"} asked)')
+    keys, parts = [Path(name).as_posix() for name, _ in folder.rows], dict(train=[], validation=[])
+    for i, key in enumerate(keys): parts[split_of(key, holdout)].append(i)
+    if not all(parts.values()):
+        raise ValueError(f'{data}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for validation at a share of {holdout:g}, and training needs some, too: '
+                         f'choose a {"larger" if not parts["validation"] else "smaller"} share (holdout)')
     images, texts = folder.images(), [folder.texts(seed=v) for v in range(variants)]
-    order = torch.randperm(len(images), generator=generator(seed, 'split'))
-    cut = n_val or max(1, min(512, len(images)//20))
-    return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (order[cut:], order[:cut]))
+    val = sorted(parts['validation'], key=lambda i: rank_of(keys[i]))[:n_val or 512]
+    return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (parts['train'], val))
 
 def check_batch(cfg: TrainConfig, train: Pairs | Stream):
     "Raise in one line if an update asks for more pictures than there are; a stream does so itself."
@@ -605,7 +607,7 @@ def streams(
     if data == 'world' and cfg.stream: raise ValueError('the world is drawn into memory: stream=true is for folders, archives and the Hub')
     if data == 'world' or cfg.stream is not None: return bool(cfg.stream)
     if told or not file.is_file(): return True
-    with open(file, 'rb') as lines: return sum(1 for _ in lines) > 20_000
+    with open(file, 'rb') as lines: return b'"split"' in next(lines, b'') or sum(1 for _ in lines) >= 20_000        # `ImageFolder` knows no splits
 
 # %% ../nbs/04_train.ipynb #00f5b621
 def code_texts(
@@ -954,10 +956,10 @@ class Maker:
     def pairs(self, cfg: TrainConfig) -> tuple[Pairs | Stream, Pairs]:
         "Training pairs, or a stream of them, and validation pairs; the first process draws, the others read."
         if streams(self.data, cfg): return self.stream(cfg)
-        key = cfg.pictures, cfg.variants, cfg.validation, cfg.seed
+        key = cfg.pictures, cfg.variants, cfg.validation, cfg.holdout
         if key not in self.loaded:
             with self.procs.main_process_first():
-                self.loaded[key] = load_pairs(self.data, self.mc.vae.image_size, cfg.pictures, cfg.variants, cfg.validation, self.out/'cache', cfg.seed)
+                self.loaded[key] = load_pairs(self.data, self.mc.vae.image_size, cfg.pictures, cfg.variants, cfg.validation, self.out/'cache', cfg.holdout)
         return self.loaded[key]
 
     def stream(self, cfg: TrainConfig) -> tuple[Stream, Pairs]:
