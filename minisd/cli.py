@@ -161,9 +161,10 @@ def prepare_source(
     dry: Annotated[bool, typer.Option('--dry-run', help='print the report on the first 1,000 rows and write nothing')] = False,
 ):
     "Decode, cut, filter and clean pictures and captions into shards for training, with a report."
+    from minisd.core import number
     from minisd.prepare import PrepareConfig, dry_run, prepare, show
     cfg = PrepareConfig(size, crop, format, quality, min_side, max_aspect, parse_bounds('--min-column', min_column), parse_bounds('--max-column', max_column), not as_they_are, min_words, max_words,
-                        drop_generic, None if near == -1 else near, validation, shard, form, vocab, seed=seed)
+                        drop_generic, None if number('--near', near, -1, 16, whole=True) == -1 else near, validation, shard, form, vocab, seed=seed)
     options = dict(image=image_column, text=text_column, split=split, template=template, recipe=recipe)
     if dry: print(dry_run(source, cfg, **options).partition('![')[0].rstrip()); return
     try: print(show(prepare(source, out, cfg, engine, workers, **options), out))
