@@ -469,7 +469,7 @@ class Tars(Source):
     @staticmethod
     def open(file: Path) -> tarfile.TarFile:
         "An archive, if it is one."
-        try: return tarfile.open(file)
+        try: return tarfile.open(file, errors='replace')              # names in other encodings than UTF-8
         except (tarfile.ReadError, EOFError, OSError) as e: raise ValueError(f'{file} is not a tar archive that can be read ({type(e).__name__ if file.stat().st_size else "nothing in it"}): it may have been cut off; get it anew') from None
 
     def listing(self) -> list: return [(n, sampled(f)) for n, f in self.files.items()]
