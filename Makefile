@@ -4,27 +4,21 @@ TORCH  ?= torch==2.13.0
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-RULES  := F821,F401,F403,F405,E722
 
-.PHONY: demo setup test export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions states fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
+.PHONY: demo setup check test test-slow bench-threads export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions states fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
 demo: .venv/.ok
 	minisd demo
 
 setup: .venv/.dev        # .venv with everything that working on it needs
 
-test: .venv/.dev
-	@echo '== notebooks are clean and minisd/ is what they export'
-	python tools/check_sync.py
-	@echo '== ruff'
-	ruff check --isolated --select $(RULES) minisd tools
-	@echo '== README says what the result files say'
-	python tools/readme.py --check
-	@echo '== every notebook from top to bottom (a quarter of an hour and more)'
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 nbdev_test --flags slow --n_workers 2 --timing
-	@echo '== the site'
-	python -W ignore tools/docs/build.py
-	@echo '== the package as it is installed, widget, server and site in a browser'
-	python -m pytest -q tools
+check: .venv/.dev        # a minute or two: sync, lint, layers, README, and the notebooks that differ from main
+	python .ci/test.py check
+
+test: .venv/.dev         # everything that a change can break: notebooks, package, browser, site; ten minutes on two cores
+	python .ci/test.py test
+
+test-slow: .venv/.dev    # what must take long: repeated kills, load, post-mortem in short, long resumes
+	python .ci/test.py slow
 
 export: .venv/.dev
 	nbdev_clean && nbdev_export
@@ -43,6 +37,9 @@ bench-train: .venv/.dev   # training steps compared, into data/results/train_ben
 
 bench-sample: .venv/.ok   # sampling against the same network driven naively, into data/results/sample_bench.json
 	python tools/bench_sample.py
+
+bench-threads: .venv/.ok  # threads beside an idle and a busy process, a quarter of an hour, into data/results/threads_bench.json
+	python tools/bench_threads.py
 
 bench-serve: .venv/.dev  # the server under load against v1's lock, a quarter of an hour, into data/results/serve_bench.json and figures/serve_load.png
 	python tools/bench_serve.py

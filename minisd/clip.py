@@ -17,7 +17,7 @@ from einops import rearrange, repeat
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .core import Pretrained, write_atomic
+from .core import Pretrained, require, write_atomic
 
 # %% ../nbs/01_clip.ipynb #cd91bf34
 class Tokenizer:
@@ -99,9 +99,11 @@ class CLIPConfig:
     near: int = 0  # tokens a convolution sees before each block of the text tower, odd; 0: no convolution
 
     def __post_init__(self):
-        assert self.near == 0 or self.near % 2, f'CLIPConfig: near {self.near} must be odd, or 0'
-        assert self.width % self.heads == 0, f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads'
-        assert self.image_size % self.patch == 0, f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}'
+        require(self.near == 0 or self.near % 2, f'CLIPConfig: near {self.near} must be odd, or 0')
+        require(self.width % self.heads == 0,
+                f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads')
+        require(self.image_size % self.patch == 0,
+                f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}')
 
 # %% ../nbs/01_clip.ipynb #6d639fdd
 def key_mask(

@@ -346,8 +346,9 @@ class Pretrained:
         "Read a model back; `FileNotFoundError` or `ValueError` in one line when the folder is not what it should be."
         folder = home(folder)
         if not folder.is_dir(): raise FileNotFoundError(f'{folder} does not exist: expected a folder with config.json and model.safetensors')
-        try: cfg = from_dict(cls.config_class, read_json(folder/'config.json'))
-        except AssertionError as e: raise ValueError(f"{folder/'config.json'}: {e}") from None
+        stored = read_json(folder/'config.json')
+        try: cfg = from_dict(cls.config_class, stored)
+        except ValueError as e: raise ValueError(f"{folder/'config.json'}: {e}") from None
         file = folder/'model.safetensors'
         return load_state(cls(cfg), {k: v.float() if v.is_floating_point() else v for k, v in read_weights(file).items()}, str(file)).eval()
 

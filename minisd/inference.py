@@ -92,7 +92,7 @@ def check_prompts(name: str, prompts) -> list[str]:
 def check_parts(vae: VAE, clip: CLIP, unet: UNet, tokenizer: Tokenizer):
     "Raise `ValueError` in one line if parts of different models were put together."
     try: ModelConfig(vae.cfg, clip.cfg, unet.cfg)
-    except AssertionError as e: raise ValueError(f'the parts are not of one model: {e}') from None
+    except ValueError as e: raise ValueError(f'the parts are not of one model: {e}') from None
     if (tokenizer.vocab_size, tokenizer.length) != (clip.cfg.vocab_size, clip.cfg.length):
         raise ValueError(f'the parts are not of one model: a tokenizer of {tokenizer.vocab_size} tokens and length {tokenizer.length} beside a CLIP of {clip.cfg.vocab_size} and {clip.cfg.length}')
 

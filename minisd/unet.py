@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .clip import Block, CLIPConfig, SelfAttention, key_mask
-from .core import Pretrained, choice
+from .core import Pretrained, choice, require
 from .vae import VAEConfig
 
 # %% ../nbs/02_unet.ipynb #14ff0a1d
@@ -40,10 +40,13 @@ class UNetConfig:
 
     def __post_init__(self):
         halvings = 2**(len(self.mult) - 1)
-        assert self.sample_size % halvings == 0, f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}'
+        require(self.sample_size % halvings == 0,
+                f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}')
         for m in self.mult:
-            assert self.channels*m % self.groups == 0, f'UNetConfig: {self.channels*m} channels are not a multiple of {self.groups} groups'
-            assert self.channels*m % self.heads == 0, f'UNetConfig: {self.channels*m} channels are not a multiple of {self.heads} heads'
+            require(self.channels*m % self.groups == 0,
+                    f'UNetConfig: {self.channels*m} channels are not a multiple of {self.groups} groups')
+            require(self.channels*m % self.heads == 0,
+                    f'UNetConfig: {self.channels*m} channels are not a multiple of {self.heads} heads')
 
 # %% ../nbs/02_unet.ipynb #27012998
 def time_embedding(
@@ -203,9 +206,12 @@ class ModelConfig:
     unet: UNetConfig = UNetConfig()
 
     def __post_init__(self):
-        assert self.unet.ctx_dim == self.clip.width, f'ModelConfig: unet.ctx_dim {self.unet.ctx_dim} must equal clip.width {self.clip.width}'
-        assert self.unet.in_channels == self.vae.latent_channels, 'ModelConfig: unet.in_channels must equal vae.latent_channels'
-        assert self.unet.sample_size == self.vae.latent_size, f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, {self.vae.latent_size}'
+        require(self.unet.ctx_dim == self.clip.width,
+                f'ModelConfig: unet.ctx_dim {self.unet.ctx_dim} must equal clip.width {self.clip.width}')
+        require(self.unet.in_channels == self.vae.latent_channels,
+                'ModelConfig: unet.in_channels must equal vae.latent_channels')
+        require(self.unet.sample_size == self.vae.latent_size,
+                f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, {self.vae.latent_size}')
 
     @classmethod
     def preset(

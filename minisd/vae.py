@@ -16,7 +16,7 @@ from einops import rearrange, reduce
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .core import Pretrained
+from .core import Pretrained, require
 
 # %% ../nbs/00_vae.ipynb #8b0cd088
 class Gaussian:
@@ -63,9 +63,11 @@ class VAEConfig:
     norm: bool = True  # GroupNorm after every strided convolution
 
     def __post_init__(self):
-        assert self.channels, 'VAEConfig.channels must name at least one level'
-        assert self.image_size % self.factor == 0, f'VAEConfig.image_size {self.image_size} must be a multiple of {self.factor}'
-        for c in (*self.channels, self.last): assert c % self.groups == 0, f'VAEConfig: {c} channels are not a multiple of {self.groups} groups'
+        require(self.channels, 'VAEConfig.channels must name at least one level')
+        require(self.image_size % self.factor == 0,
+                f'VAEConfig.image_size {self.image_size} must be a multiple of {self.factor}')
+        for c in (*self.channels, self.last):
+            require(c % self.groups == 0, f'VAEConfig: {c} channels are not a multiple of {self.groups} groups')
 
     @property
     def factor(self) -> int: return 2**len(self.channels)  # pixels to a latent's side

@@ -1,0 +1,175 @@
+"""What `make check`, `make test` and `make test-slow` run: jobs side by side, the longest first, each in a process of its own.
+
+check   sync, lint, layers, README, and the notebooks that differ from main
+test    all notebooks, the package as installed, browser, site
+slow    what must take long: cells flagged `#| slow`, with the cells before them, and tests marked `slow`
+
+--jobs N: jobs at a time [default: one a core, four at most]; --remember: write the seconds of this run, by which jobs are ordered;
+names: only jobs whose name holds one of them.
+"""
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = ROOT/'.ci'/'seconds.json'
+RULES = 'F821,F401,F403,F405,E722'
+LIMIT = 30*60  # seconds of a job, after which it hangs
+SLOW = re.compile(r'^#\|\s*slow\b', re.M)
+
+
+@dataclass
+class Job:
+    "One thing that passes or fails."
+    name: str
+    work: list[str] | Callable  # a command, or a function to call in a forked process
+    after: tuple[str, ...] = ()  # names of jobs that must have passed
+    began: float = 0.
+    process: object = None
+    log: object = field(default_factory=lambda: tempfile.TemporaryFile('w+', errors='replace'))
+
+    def start(self):
+        self.began = time.monotonic()
+        if callable(self.work):
+            self.process = multiprocessing.get_context('fork').Process(target=self.call, name=self.name)
+            self.process.start()
+        else: self.process = subprocess.Popen(self.work, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def call(self):
+        for f in (1, 2): os.dup2(self.log.fileno(), f)
+        sys.stdout, sys.stderr = (open(f, 'w', buffering=1, closefd=False) for f in (1, 2))
+        sys.exit(0 if self.work() else 1)
+
+    @property
+    def code(self) -> int | None:
+        "Exit status; None while it runs."
+        if time.monotonic() - self.began > LIMIT: self.process.kill()
+        return self.process.exitcode if callable(self.work) else self.process.poll()
+
+    def said(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+
+def preload():
+    "What nearly every notebook imports, once; each job is forked from here, so that none sees what another did."
+    sys.path.insert(0, str(ROOT))
+    import einops, fastcore.test, ipywidgets, kornia, matplotlib.pyplot, nbdev.showdoc, numpy, PIL.Image, safetensors.torch, tokenizers, torch, typer  # noqa
+    import execnb.shell, nbdev.frontmatter, nbdev.process  # noqa
+    torch.set_num_threads(1)
+
+
+def notebook(path: Path, slow: bool) -> bool:
+    "Run a notebook from top to bottom and print its slowest cells; with its slow cells, or without them."
+    from execnb.shell import CaptureShell
+    from nbdev.frontmatter import FrontmatterProc
+    from nbdev.process import NBProcessor
+    nb, began, seconds = NBProcessor(path, procs=FrontmatterProc, process=True).nb, 0., []
+    def skipped(cell):
+        nonlocal began
+        began = time.monotonic()
+        if cell.cell_type != 'code' or 'nbdev_export'+'(' in cell.source: return True
+        said = getattr(cell, 'directives_', None) or {}
+        return said.get('eval:', [''])[0].lower() == 'false' or not slow and 'slow' in said
+    def done(cell): seconds.append((time.monotonic() - began, cell.source.strip().partition('\n')[0][:90]))
+    os.chdir(path.parent)
+    os.environ |= dict(IN_TEST='1', TQDM_MININTERVAL='10')
+    shell = CaptureShell(path)
+    try: shell.run_all(nb, exc_stop=True, preproc=skipped, postproc=done)
+    except BaseException:
+        print(shell.prettytb(fname=path))
+        return False
+    for s, head in sorted(seconds, reverse=True)[:3]: print(f'cell {s:.1f} s  {path.stem}: {head}')
+    return True
+
+
+def changed() -> set[str]:
+    "Files that differ from the last commit on main, or that git doesn't know."
+    git = lambda *a: subprocess.run(['git', *a], cwd=ROOT, capture_output=True, text=True).stdout
+    base = git('merge-base', 'HEAD', 'main').strip() or 'HEAD'
+    return {*git('diff', '--name-only', base).split('\n'), *git('ls-files', '-o', '--exclude-standard').split('\n')}
+
+
+def jobs(what: str) -> list[Job]:
+    "Everything that a target holds."
+    python, run = sys.executable, []
+    all_notebooks = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+    name = lambda p: p.relative_to(ROOT).as_posix()
+    if what != 'slow':
+        run += [Job('sync', [python, 'tools/check_sync.py']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
+                Job('layers', [python, '.ci/layers.py']), Job('README', [python, 'tools/readme.py', '--check'])]
+    if what == 'check':
+        new = changed()
+        return run + [Job(name(p), partial(notebook, p, False)) for p in all_notebooks if name(p) in new]
+    if what == 'test':
+        run += [Job(name(p), partial(notebook, p, False)) for p in all_notebooks]
+        run += [Job('site', [python, '-W', 'ignore', 'tools/docs/build.py'])]
+    else: run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
+    for p in sorted((ROOT/'tools').glob('test_*.py')):
+        marks = 'pytest.mark.slow' in p.read_text()
+        if what == 'slow' and not marks: continue
+        command = [python, '-m', 'pytest', '-q', '--durations=3', '--durations-min=3', '-m', 'slow' if what == 'slow' else 'not slow', name(p)]
+        run.append(Job(name(p), command, ('site',) if p.stem == 'test_site' and what == 'test' else ()))
+    return run
+
+
+def sources(path: Path) -> list[str]: return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
+
+
+def go(todo: list[Job], side: int, known: dict[str, float]) -> tuple[dict[str, float], list[Job]]:
+    "Run jobs, so many at a time, the longest first; seconds of each, and those that failed."
+    rank = lambda j: -max([known.get(j.name, 30.), *(known.get(k.name, 30.) + known.get(j.name, 0.) for k in todo if j.name in k.after)])
+    todo, active, seconds, failed, began = sorted(todo, key=rank), [], {}, [], time.monotonic()
+    total = len(todo)
+    while todo or active:
+        for j in [j for j in active if j.code is not None]:
+            active.remove(j)
+            seconds[j.name] = time.monotonic() - j.began
+            if j.code: failed.append(j)
+            word = 'FAILED' if j.code else 'passed'
+            print(f'{time.monotonic() - began:5.0f} s  {len(seconds):2d} of {total}  {word}  {j.name} ({seconds[j.name]:.1f} s)', flush=True)
+            if j.code: print('\n'.join('        ' + l for l in j.said().splitlines()[-60:]), flush=True)
+        for j in todo:
+            if len(active) >= side: break
+            if all(a in seconds for a in j.after): todo.remove(j), active.append(j), j.start(); break
+        else: time.sleep(0.1)
+    return seconds, failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', choices=('check', 'test', 'slow'))
+    parser.add_argument('names', nargs='*')
+    parser.add_argument('--jobs', type=int, default=min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()))
+    parser.add_argument('--remember', action='store_true')
+    a = parser.parse_args()
+    os.environ |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', MPLBACKEND='agg', PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])))
+    begun = time.monotonic()
+    preload()
+    todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
+    from minisd.core import machine, pick_dtype
+    dtype, why = pick_dtype('cpu')
+    print(f'{len(todo)} jobs, {a.jobs} at a time, on {machine()["cpu"]}, {machine()["cores"]} cores, in {str(dtype).removeprefix("torch.")} ({why})', flush=True)
+    known = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}
+    seconds, failed = go(todo, a.jobs, known)
+    print('the ten slowest:')
+    for n, s in sorted(seconds.items(), key=lambda p: -p[1])[:10]: print(f'{s:7.1f} s  {n}')
+    cells = [l for j in todo for l in j.said().splitlines() if l.startswith('cell ')]
+    for l in sorted(cells, key=lambda l: -float(l.split()[1]))[:10]: print(l)
+    if a.remember: SECONDS.write_text(json.dumps({**known, **{n: round(s) for n, s in seconds.items()}}, indent=0, sort_keys=True) + '\n')
+    print(f'{time.monotonic() - begun:.0f} s in all')
+    print(f'{len(seconds) - len(failed)} passed, {len(failed)} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__': sys.exit(main())
