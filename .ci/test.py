@@ -106,7 +106,7 @@ def jobs(what: str) -> list[Job]:
     all_notebooks = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
     name = lambda p: p.relative_to(ROOT).as_posix()
     if what != 'slow':
-        run += [Job('sync', [python, 'tools/check_sync.py']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
+        run += [Job('sync', [python, 'tools/check_sync.py']), Job('tidy', [python, '.ci/tidy.py', '--check']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
                 Job('layers', [python, '.ci/layers.py']), Job('README', [python, 'tools/readme.py', '--check'])]
     if what == 'check':
         new = changed()

@@ -3,7 +3,6 @@
 Writes data/results/threads_bench.json; --quick: one round, not written. Each way is a process of its own, since OpenMP
 reads its settings once; the ways take turns, idle and busy, so that all see the same machine.
 """
-import json
 import os
 import statistics
 import subprocess
