@@ -291,14 +291,14 @@ SINGLE = dict(one_token=True, latent_std=2., stranger=True, drop_per_batch=True,
 
 class Nets:
     "Networks by their faults, each trained once."
-    def __init__(self, lab: Lab, updates: int): self.lab, self.updates, self.made = lab, updates, {}
+    def __init__(self, lab: Lab, updates: int, batch: int = 32): self.lab, self.updates, self.batch, self.made = lab, updates, batch, {}
 
     def __call__(self, faults: Faults, seed: int = 0) -> tuple[Trained, dict[str, PlainEMA]]:
         "The trained network and its averages made anew in the last quarter."
         key = faults.training, seed
         if key not in self.made:
             copies = {'anew': average_copies(self.lab, faults, self.updates, (LEFT,))[f'anew {LEFT:g}']}
-            self.made[key] = learn(self.lab, faults, self.updates, seed, averages=copies), copies
+            self.made[key] = learn(self.lab, faults, self.updates, seed, self.batch, copies), copies
         return self.made[key]
 
 LEFT = 0.9                                                        # of a copy begun anew: v1's sessions left 80 to 97.5 %
