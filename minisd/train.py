@@ -1076,7 +1076,6 @@ def open_run(
     anyway: bool = False,  # go on with other data or another seed
 ) -> float:  # minutes that earlier sessions took
     "Find a run in a folder, or in its mirror, or begin one; `ValueError` if the folder or the mirror holds another run."
-    if mirror and not (out/'run.json').is_file(): bring(mirror, out)
     for folder in filter(None, (out, mirror)):
         holds = any(folder.glob('checkpoints/*/*')) or any((folder/f).exists() for f in ('tokenizer.json', *STAGES))
         if not holds or not (folder/'run.json').is_file(): continue
@@ -1084,6 +1083,7 @@ def open_run(
         if not (diff := changes(was, now)) or anyway and was['preset'] == now['preset']: continue
         hint = '' if was['preset'] != now['preset'] else ', or go on all the same (--anyway)'
         raise ValueError(f'{folder} holds another run ({"; ".join(diff)}): use the same settings or another output folder{hint}')
+    if mirror and not (out/'run.json').is_file(): bring(mirror, out)
     write_json(out/'run.json', now)
     if mirror: to_mirror(out, mirror)
     return read_json(out/'machine.json').get('minutes', 0.) if (out/'machine.json').is_file() else 0.
