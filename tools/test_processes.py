@@ -1,5 +1,6 @@
 "Processes: accelerate launch with two gloo processes on a CPU does what one process does; who is killed leaves nothing behind; a folder has one owner."
 import json, os, shutil, signal, subprocess, sys, time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,11 +16,23 @@ SET = dict(pictures=48, log_every=1, val_every=3, save_every=1, warmup=1, optimi
 RUN = dict(batch=4, **SET)
 
 
-def launched(out, *more, stage='all', steps=4):
+# nano with less in it, and shorter previews: what processes do with it is the same
+SMALL = """
+from dataclasses import replace
+import minisd.train as t
+nano = t.ModelConfig.preset('nano')
+small = replace(nano, vae=replace(nano.vae, channels=(16, 32)), clip=replace(nano.clip, layers=1), unet=replace(nano.unet, channels=16))
+t.ModelConfig.preset = staticmethod(lambda name: small)
+t.DEFAULTS['nano'] = dict(steps=2, guidance_scale=3., shift=1.)
+"""
+MAIN = 'from minisd.cli import main\nmain()\n'
+
+
+def launched(out, *more, program=('-m', 'minisd'), stage='all', steps=4):
     "Run the command line in two processes."
     launch = ['-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '--main_process_port', '0']
     fields = [x for k, v in SET.items() for x in ('--set', f'{k}={v}')]
-    command = [sys.executable, *launch, '-m', 'minisd', 'train', stage, '--out', str(out), '--steps', str(steps), '--batch', '4', *fields, *more]
+    command = [sys.executable, *launch, *program, 'train', stage, '--out', str(out), '--steps', str(steps), '--batch', '4', *fields, *more]
     r = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     assert r.returncode == 0, r.stderr[-3000:]
     return r.stdout
@@ -31,11 +44,22 @@ def train(out, stage='all', steps=4, **more):
     return train(stage, 'nano', out, steps=steps, live=False, **RUN | more)
 
 
+@contextmanager
+def small():
+    "Within the block, `train` trains small networks."
+    import minisd.train as t
+    kept = vars(t.ModelConfig)['preset'], t.DEFAULTS['nano']
+    exec(SMALL, {})
+    try: yield
+    finally: t.ModelConfig.preset, t.DEFAULTS['nano'] = kept
+
+
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
     d = tmp_path_factory.mktemp('runs')
-    train(d/'1')
-    return d, launched(d/'2')
+    (d/'small.py').write_text(SMALL + MAIN)
+    with small(): train(d/'1')
+    return d, launched(d/'2', program=(str(d/'small.py'),))
 
 
 def column(out, stage, key): return torch.tensor([r[key] for r in read_log(out/'checkpoints'/f'{stage}.jsonl') if key in r])
@@ -65,7 +89,7 @@ def test_going_on_with_another_number_of_processes(runs, tmp_path, capsys):
     "Begun on two, gone on with one from the checkpoint before the last: as if nothing had been."
     d, _ = runs
     shutil.copytree(d/'2', tmp_path/'x', ignore=shutil.ignore_patterns('step-000000004', 'final', 'clip', 'unet'))
-    train(tmp_path/'x', 'vae')
+    with small(): train(tmp_path/'x', 'vae')
     assert 'going on after 3 updates' in capsys.readouterr().out
     assert torch.allclose(column(tmp_path/'x', 'vae', 'loss'), column(d/'1', 'vae', 'loss'), rtol=0.02)
 
@@ -113,7 +137,7 @@ def test_a_second_run_ends_at_once_and_a_killed_one_goes_on(tmp_path):
     r = subprocess.run([sys.executable, '-c', KILLED, *args], capture_output=True, text=True, timeout=3000)
     assert r.returncode == -signal.SIGKILL, r.stderr[-3000:]
     assert f'2 minisd: error: {out}: another run is at work there (process ' in r.stdout, r.stdout
-    assert sorted(f.name for f in (out/'checkpoints'/'vae').iterdir()) == ['step-000000002']
+    assert sorted(f.name for f in (out/'checkpoints'/'vae').iterdir()) == ['best', 'step-000000002']
     before = [json.loads(l) for l in (out/'checkpoints'/'vae.jsonl').read_text().splitlines()]
     again = subprocess.run([sys.executable, '-m', 'minisd', *args], capture_output=True, text=True, timeout=3000)
     assert again.returncode == 0 and 'going on after 2 updates' in again.stdout, again.stderr[-3000:]
