@@ -70,8 +70,8 @@ def draw_curves(
     from minisd.core import home, write_atomic, write_new
     from minisd.viz import run_curves
     write, out = (write_new, home(out)) if out else (write_atomic, home(run)/'curves.png')
-    check_out(out)
     fig = run_curves(home(run))
+    check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
 @app.command('plan')
