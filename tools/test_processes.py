@@ -1,5 +1,5 @@
 "Processes: accelerate launch with two gloo processes on a CPU does what one process does; who is killed leaves nothing behind; a folder has one owner."
-import json, os, shutil, signal, subprocess, sys, time
+import json, shutil, signal, subprocess, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 
