@@ -6,7 +6,7 @@
 __all__ = ['digest', 'flush', 'damage', 'apart', 'write_folder', 'copy_folder', 'Checkpoints']
 
 # %% ../nbs/support/checkpoint.ipynb #65730a23
-import json, os, shutil
+import errno, json, os, shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .core import read_json, read_weights, write_atomic, write_json
+from .core import DiskFull, home, is_full, read_json, read_weights, write_atomic, write_json
 
 # %% ../nbs/support/checkpoint.ipynb #c9ec66fe
 def digest(path: Path) -> str:  # hexadecimal
@@ -30,7 +30,8 @@ def flush(path: Path):
     "Have the system put a file, or a folder's list of files, on the disk."
     fd = os.open(path, os.O_RDONLY)
     try: os.fsync(fd)
-    except OSError: pass                                          # some network folders can't; the manifest still tells
+    except OSError as e:                                          # some network folders can't; the manifest still tells
+        if is_full(e): raise
     finally: os.close(fd)
 
 def damage(folder: Path) -> str | None:  # None: it is whole
@@ -81,6 +82,7 @@ def write_folder(
     except (OSError, SafetensorError) as e:
         shutil.rmtree(tmp, ignore_errors=True)
         if old.exists() and not folder.exists(): os.replace(old, folder)
+        if is_full(e): raise DiskFull(errno.ENOSPC, f'{folder} could not be written: no space left on its disk') from None
         raise OSError(f'{folder} could not be written ({getattr(e, "strerror", None) or e})') from None
     return folder
 
@@ -111,7 +113,7 @@ class Checkpoints:
         keep: int = 2,  # step checkpoints to keep
         mirror: str | Path | None = None,  # second folder, copied to in the background
     ):
-        self.folder, self.keep, self.mirror = Path(folder), keep, Path(mirror) if mirror else None
+        self.folder, self.keep, self.mirror = home(folder), keep, home(mirror) if mirror else None
         self.pool, self.pending = ThreadPoolExecutor(1, 'mirror') if mirror else None, []
 
     def steps(self, folder: Path | None = None) -> list[Path]:

@@ -45,8 +45,8 @@ def train(
     steps: Annotated[int | None, typer.Option(help="optimizer updates of each stage [default: the preset's]")] = None,
     minutes: Annotated[float | None, typer.Option(help='stop cleanly after so many minutes')] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a micro-batch [default: the preset's]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help='all randomness follows from it')] = 0,
-    anyway: Annotated[bool, typer.Option('--anyway', help='go on even if the configuration is another than the stored one')] = False,
+    seed: Annotated[int, typer.Option(help='all randomness follows from it')] = 0,
+    anyway: Annotated[bool, typer.Option('--anyway', help='go on even if the configuration, the data or the seed is another than the stored one')] = False,
     text_column: Annotated[str | None, typer.Option(help='column with the captions, if --data is a source to stream [default: found]')] = None,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
@@ -64,15 +64,15 @@ def train(
 @app.command('curves')
 def draw_curves(
     run: Annotated[Path, typer.Argument(help='folder that train --out wrote')],
-    out: Annotated[Path | None, typer.Option(help='picture to write [default: curves.png in that folder]')] = None,
+    out: Annotated[Path | None, typer.Option(help='picture to write; if there is one it takes the next name [default: curves.png in that folder, drawn anew]')] = None,
 ):
     "Draw losses, learning rate, gradient norm and speed of a run from its logs."
-    out = out or run/'curves.png'
+    from minisd.core import home, write_atomic, write_new
     from minisd.viz import run_curves
-    fig = run_curves(run)
+    write, out = (write_new, home(out)) if out else (write_atomic, home(run)/'curves.png')
+    fig = run_curves(home(run))
     check_out(out)
-    fig.savefig(out, dpi=110)
-    print(out)
+    print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
 @app.command('plan')
 def make_plan(

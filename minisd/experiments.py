@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .cache import encode
 from .clip import CLIP
-from .core import choice, generator, number
+from .core import choice, generator, home, number
 from .data import LAND_WORDS, PLACE_WORDS, STYLES, TIME_WORDS, WEATHER_WORDS, World, draw, pick, scene_of
 from .inference import Pipeline
 from .metrics import flow_bins, load_probe, recall, score
@@ -128,7 +128,7 @@ def learn(
 ) -> Pipeline:
     "CLIP, then UNet, trained under a condition on the latents of the shipped VAE."
     (pairs, latents), mc, val = bench.pairs(c), ModelConfig.preset('nano'), bench.val['rich']
-    tok = bench.nano.tokenizer
+    tok, out = bench.nano.tokenizer, home(out)
     torch.manual_seed(seed)
     if c.text == 'shipped': clip = bench.nano.clip
     else: clip = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, pairs, val, lab_recipe('clip', effort.clip_updates, effort.clip_batch, seed), out/'clip', bench.nano.vae, latents)

@@ -8,27 +8,28 @@ __all__ = ['HOUSEKEEPING', 'SOURCE', 'QUICK', 'RECIPES', 'DEFAULTS', 'STAGES', '
            'join_tree', 'load_moments', 'Log', 'to_device', 'Run', 'first_nonfinite', 'fit', 'Pairs', 'load_pairs',
            'check_batch', 'streams', 'code_texts', 'decode', 'to_bytes', 'train_vae', 'Sketch', 'CLIPTrainer',
            'contrast', 'cache_gradients', 'train_clip', 'encode_texts', 'cache_texts', 'phase', 'unet_batches',
-           'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'finished', 'Maker', 'run_stage', 'bring',
-           'open_run', 'fits', 'train']
+           'train_unet', 'write_index', 'preview_images', 'recipe', 'part', 'finished', 'Maker', 'run_stage',
+           'to_mirror', 'bring', 'plain_data', 'place', 'changes', 'open_run', 'kept', 'fits', 'room', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
-import json, logging, math, shutil, signal, time
+import errno, json, logging, math, os, shutil, signal, time
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from einops import rearrange
 from fastcore.basics import patch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .augment import augment, draw_augmentation, swap_sides
 from .cache import Latents, cache_latents, encode
 from .checkpoint import Checkpoints, damage
 from .clip import CLIP, Tokenizer, clip_loss
-from .core import (attention_kernel, autocast, choice, from_dict, generator, load_state, machine, number, pick_device, pick_dtype, read_json, to_dict,
-                         write_atomic, write_json)
+from .core import (DiskFull, attention_kernel, autocast, check_seed, choice, from_dict, generator, home, is_full, load_state, machine, number, owned, pick_device,
+                         pick_dtype, read_json, require, to_dict, write_atomic, write_json)
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
 from .sources import HOLDOUT, rank_of, split_of
@@ -101,7 +102,9 @@ class TrainConfig(SourceConfig):
         for f in ('steps', 'batch', 'accumulate', 'log_every', 'val_every', 'save_every', 'give_up', 'pictures', 'variants'): number(f, getattr(self, f), 1, 10**9, whole=True)
         for f in ('lr', 'ema', 'drop', 'flip', 'small_share'): number(f, getattr(self, f), 0, 1)
         number('jitter', self.jitter, 0, 0.5), number('save_minutes', self.save_minutes, 0), number('shift', self.shift, 1e-3, 1e3)
-        for f in ('warmup', 'validation', 'small_size'): number(f, getattr(self, f), 0, 10**9, whole=True)
+        for f in ('warmup', 'validation', 'small_size', 'kl_cycle'): number(f, getattr(self, f), 0, 10**9, whole=True)
+        for f in ('weight_decay', 'clip_norm', 'kl_peak', 'free_bits', 'ssim', 'agree', 'sketch'): number(f, getattr(self, f), 0)
+        check_seed(self.seed)
         choice('time', self.time, ('uniform', 'logit_normal')), choice('optimizer', self.optimizer, ('adamw8bit', 'adamw', 'muon'))
         choice('on_save_error', self.on_save_error, ('stop', 'go on'))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
@@ -295,8 +298,10 @@ class Log:
             self.unwritten = ''
         except OSError as e:                                      # a full disk: kept, and written when there is room
             if not self.unwritten.startswith('\n'): self.unwritten = '\n' + self.unwritten; print(f'{self.path} cannot be written ({e.strerror}): its lines wait', flush=True)
-        for k, v in record.items() if self.board else ():
-            if k not in ('step', 'resumed', 'seconds') and isinstance(v, (int, float)): self.board.add_scalar(f'val/{k[4:]}' if k.startswith('val_') else f'train/{k}', v, record['step'])
+        try:
+            for k, v in record.items() if self.board else ():
+                if k not in ('step', 'resumed', 'seconds') and isinstance(v, (int, float)): self.board.add_scalar(f'val/{k[4:]}' if k.startswith('val_') else f'train/{k}', v, record['step'])
+        except OSError as e: self.board = print(f'{self.path.parent/"tensorboard"} cannot be written ({e.strerror or e}): training goes on without it', flush=True)
 
 def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
@@ -317,7 +322,7 @@ class Run:
         stream: Stream | None = None,  # whose place is part of the state
     ):
         from accelerate import Accelerator
-        device = pick_device()
+        device, out = pick_device(), home(out)
         if cfg.compile and device.type == 'cpu' and not (shutil.which('g++') or shutil.which('clang++')):
             raise ValueError('compile=True needs g++ or clang++ to build for a CPU: install one, or train without it')
         self.acc, self.dtype = Accelerator(cpu=device.type == 'cpu'), pick_dtype(device)[0]
@@ -385,7 +390,7 @@ def save(
     self.last_save = time.monotonic()
     try: self.checkpoints.save(self.step, parts, info, name, (self.log.path,))
     except OSError as e:
-        if self.cfg.on_save_error == 'stop': raise OSError(f'{e}; the checkpoint before is whole: make room and run the same command again') from None
+        if self.cfg.on_save_error == 'stop': raise OSError(e.errno, f'{e.strerror or e}; the checkpoint before is whole: make room and run the same command again') from None
         return print(f'{e}; training goes on, the checkpoint before is whole', flush=True)
     if not name: self.saved = self.step
 
@@ -494,7 +499,8 @@ def check(self: Run, validate: Callable | None, preview: Callable | None):
     if numbers: self.log(step=self.step, **{f'val_{k}': v for k, v in numbers.items()})
     if preview:
         sheet = grid([*averaged, *raw], ['averaged weights']*len(averaged) + ['raw weights']*len(raw), cols=len(raw), cell=96)
-        write_atomic(self.out.with_suffix('.png'), lambda p: sheet.save(p, format='png'))
+        try: write_atomic(self.out.with_suffix('.png'), lambda p: sheet.save(p, format='png'))
+        except OSError as e: print(f'{self.out.with_suffix(".png")} cannot be written ({e.strerror or e}): training goes on', flush=True)
     if self.live: self.live.update(self.log.path, sheet if preview else None)
     if numbers.get('loss', math.inf) < self.best: self.best = numbers['loss']; self.save('best')
 
@@ -943,7 +949,8 @@ def finished(
 ) -> bool:
     "Whether a stage has been trained to its end under this configuration, and its component is there."
     final = out/'checkpoints'/stage/'final'
-    if not (out/stage/'config.json').is_file() or not final.is_dir() or damage(final): return False
+    there = all((out/stage/f).is_file() for f in ('config.json', 'model.safetensors'))
+    if not there or not final.is_dir() or damage(final): return False
     info = read_json(final/'trainer.json')
     return info['step'] == cfg.steps and not differences(info['config'], to_dict(cfg))
 
@@ -1021,11 +1028,19 @@ def run_stage(
         model = train_unet(UNet(mc.unet), vae, clip, tok, train_pairs, val, cfg, ck, latents, preview=lambda net: draw(net, 8), **kw)
     if not (ck/'final').is_dir() or read_json(ck/'final'/'trainer.json')['step'] < cfg.steps: return False
     if main:
-        if stage == 'unet': write_index(out, d); grid(draw(model, 16), texts).save(out/'samples.png')
+        if stage == 'unet':
+            write_index(out, d)
+            sheet = grid(draw(model, 16), texts)
+            write_atomic(out/'samples.png', lambda p: sheet.save(p, format='png'))
         model.save_pretrained(out/stage)
-        if cfg.mirror: bring(out, Path(cfg.mirror))
+        if cfg.mirror: to_mirror(out, cfg.mirror)
     make.procs.wait_for_everyone()
     return True
+
+def to_mirror(out: Path, mirror: str):
+    "Copy a run's components to its mirror; where that fails, say so: the run's own folder has everything."
+    try: bring(out, home(mirror))
+    except OSError as e: print(f'mirror: {out} could not be copied to {mirror} ({e.strerror or e}); training goes on without this copy', flush=True)
 
 def bring(src: Path, dest: Path):
     "Copy a run's components from one folder to another where they are missing or older; checkpoints and caches have their own way."
@@ -1035,23 +1050,59 @@ def bring(src: Path, dest: Path):
         write_atomic(to, lambda p: shutil.copyfile(f, p))
 
 # %% ../nbs/04_train.ipynb #fbee9145
+def plain_data(data: str) -> str:
+    "A data set under one name: the world and addresses as they are, a file or a folder without ~ and without a slash at its end."
+    if data == 'world' or '://' in data: return data
+    path = os.path.normpath(home(data))
+    return path if path != 'world' else os.path.join(os.curdir, path)
+
+def place(data: str) -> str | None:  # None: it is nowhere on the disk
+    "Where a data set lies, from the root."
+    return None if data == 'world' or '://' in data else os.path.abspath(home(data))
+
+def changes(
+    was: dict,  # what a folder says of its run
+    now: dict,  # preset, data, path, seed of the run to go on with
+) -> list[str]:  # "field was …, now …"
+    "What makes it another run."
+    path = was.get('path') or place(was['data'])
+    same = plain_data(was['data']) == now['data'] or path and path == now['path']
+    return [f'{k} was {was[k]!r}, now {now[k]!r}' for k in ('preset', 'data', 'seed') if was[k] != now[k] and not (k == 'data' and same)]
+
 def open_run(
     out: Path,
-    mirror: str | None,
-    now: dict,  # preset, data, seed
+    mirror: Path | None,
+    now: dict,  # preset, data, path, seed
+    anyway: bool = False,  # go on with other data or another seed
 ) -> float:  # minutes that earlier sessions took
-    "Make or find a run's folder; `OSError` if it can't be written, `ValueError` if it holds another run."
-    try: out.mkdir(parents=True, exist_ok=True); write_atomic(out/'.writable', lambda p: p.write_text('')).unlink()
-    except OSError as e: raise OSError(f'{out} cannot be written ({e.strerror}): choose another output folder') from None
-    if mirror and not (out/'run.json').is_file():
-        try: Path(mirror).mkdir(parents=True, exist_ok=True); bring(Path(mirror), out)
-        except OSError as e: raise OSError(f'the mirror {mirror} cannot be used ({e.strerror or e}): is Drive mounted?') from None
-    holds = any(out.glob('checkpoints/*/*')) or any((out/f).exists() for f in ('tokenizer.json', *STAGES))
-    if holds and (out/'run.json').is_file() and (was := read_json(out/'run.json')) != now:
-        raise ValueError(f'{out} holds a run with {was}, not {now}: use the same settings or another output folder')
+    "Find a run in a folder, or in its mirror, or begin one; `ValueError` if the folder or the mirror holds another run."
+    for folder in filter(None, (out, mirror)):
+        holds = any(folder.glob('checkpoints/*/*')) or any((folder/f).exists() for f in ('tokenizer.json', *STAGES))
+        if not holds or not (folder/'run.json').is_file(): continue
+        was = read_json(folder/'run.json')
+        if not (diff := changes(was, now)) or anyway and was['preset'] == now['preset']: continue
+        hint = '' if was['preset'] != now['preset'] else ', or go on all the same (--anyway)'
+        raise ValueError(f'{folder} holds another run ({"; ".join(diff)}): use the same settings or another output folder{hint}')
+    if mirror and not (out/'run.json').is_file(): bring(mirror, out)
     write_json(out/'run.json', now)
-    if mirror: bring(out, Path(mirror))
+    if mirror: to_mirror(out, mirror)
     return read_json(out/'machine.json').get('minutes', 0.) if (out/'machine.json').is_file() else 0.
+
+@contextmanager
+def kept(
+    out: Path,
+    mirror: Path | None,
+    first: bool = True,  # of several processes one keeps the folders for all
+):
+    "Keep a run's folder and its mirror for this run; `OSError` in one line if another run is at work there."
+    with ExitStack() as stack:
+        if first: stack.enter_context(owned(out))
+        if first and mirror:
+            a, b = out.resolve(), mirror.resolve()
+            require(a != b and a not in b.parents and b not in a.parents, f'the mirror {mirror} must lie outside of {out}, and {out} outside of it: choose another')
+            try: stack.enter_context(owned(mirror))
+            except OSError as e: raise OSError(f'mirror: {e}') from None
+        yield
 
 @contextmanager
 def fits(cfgs: dict[str, TrainConfig]):
@@ -1062,6 +1113,16 @@ def fits(cfgs: dict[str, TrainConfig]):
         batch = max(c.batch for c in cfgs.values())
         raise ValueError(f'a micro-batch of {batch} does not fit into memory: halve it (--batch {max(1, batch//2)}) and double --set accumulate=…, or recompute '
                          f'activations (--set checkpointing=true); minisd plan says what fits') from e
+
+@contextmanager
+def room(out: Path):
+    "Turn running out of disk into one line that says what is kept and how to go on."
+    try: yield
+    except (OSError, SafetensorError) as e:
+        if not is_full(e): raise
+        steps = sorted(out.glob('checkpoints/*/step-*'), key=lambda f: f.stat().st_mtime)
+        goes_on = f'it goes on from {steps[-1].relative_to(out)}' if steps else 'no checkpoint had been saved yet'
+        raise DiskFull(errno.ENOSPC, f'no space left on the disk of {out}: make room and run the same command again; what was saved is whole, {goes_on}') from None
 
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
@@ -1079,21 +1140,24 @@ def train(
     "Train a stage or all three; started again with the same settings it goes on where it was."
     from accelerate import PartialState
     stages = STAGES if choice('stage', stage, ('all', *STAGES)) == 'all' else (stage,)
-    mc, out, began = ModelConfig.preset(preset), Path(out), time.monotonic()
+    mc, out, began = ModelConfig.preset(preset), home(out), time.monotonic()
+    now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))
     cfgs = {s: recipe(s, preset, steps=steps, batch=batch, seed=seed, **fields) for s in stages}
     deadline = math.inf if minutes is None else began + 60*number('minutes', minutes, 0, 10**6)
     device = pick_device()
     procs = PartialState(cpu=device.type == 'cpu')
-    with procs.main_process_first(): before = open_run(out, cfgs[stages[0]].mirror, dict(preset=preset, data=str(data), seed=seed))
-    say = print if procs.is_main_process else lambda *_, **__: None
-    say(f'training {", ".join(stages)} ({preset}) on {device}, precision {" because ".join(map(str, pick_dtype(device)))}, into {out}', flush=True)
-    make = Maker(out, mc, data, preset, procs)
-    for s in stages:
-        try:
-            with fits(cfgs): done = run_stage(s, cfgs[s], make, deadline=deadline, anyway=anyway, live=in_notebook() if live is None else live)
-        finally: make.close()
-        if not done: break
-    spent = (time.monotonic() - began)/60                         # drawing and caching included
-    if procs.is_main_process: write_json(out/'machine.json', machine() | dict(minutes=round(before + spent, 2)))
+    mirror, first = cfgs[stages[0]].mirror and home(cfgs[stages[0]].mirror), procs.is_main_process
+    with room(out), kept(out, mirror, first):
+        with procs.main_process_first(): before = open_run(out, mirror, now, anyway) if first else 0.
+        say = print if first else lambda *_, **__: None
+        say(f'training {", ".join(stages)} ({preset}) on {device}, precision {" because ".join(map(str, pick_dtype(device)))}, into {out}', flush=True)
+        make = Maker(out, mc, now['data'], preset, procs)
+        for s in stages:
+            try:
+                with fits(cfgs): done = run_stage(s, cfgs[s], make, deadline=deadline, anyway=anyway, live=in_notebook() if live is None else live)
+            finally: make.close()
+            if not done: break
+        spent = (time.monotonic() - began)/60                     # drawing and caching included
+        if first: write_json(out/'machine.json', machine() | dict(minutes=round(before + spent, 2)))
     say(f'{spent:.1f} minutes; {out/"samples.png" if (out/"samples.png").is_file() else out}', flush=True)
     return out
