@@ -1,6 +1,6 @@
 """Load test of the server against v1's way, a lock: tools/bench_serve.py [--seconds N]. Writes data/results/serve_bench.json and figures/serve_load.png; about a quarter of an hour on two cores.
 
-With --apart N: how far N pictures that are made beside others are from the same made alone, in float32 and in bfloat16. Writes data/results/serve_apart.json; a second or two a picture and precision where bfloat16 is native."""
+With --apart N: how far N pictures that are made beside others are from the same made alone, in each precision. Writes data/results/serve_apart.json; a second or two a picture and precision where bfloat16 is native."""
 import argparse, asyncio, base64, io, math, random, signal, socket, statistics, subprocess, sys, time
 from datetime import date
 from pathlib import Path
@@ -131,21 +131,20 @@ def beside(pipe, calls):
 
 
 def apart(dtype, n):
-    "How many levels of 255 pictures beside others are from those alone: the most by guidance scale, the mean, how many are the same to the last bit."
-    pipe, pick, most, means, shared, same = Pipeline.from_pretrained('nano', DTYPES[dtype]), random.Random(0), {}, [], [], 0
+    "How many levels of 255 pictures beside others are from those alone, by guidance scale: the most of any value, the largest mean of a picture; and how many are the same to the last bit."
+    pipe, pick, found, shared = Pipeline.from_pretrained('nano', DTYPES[dtype]), random.Random(0), {}, []
     with tqdm(total=n, desc=dtype, unit='picture') as bar:
         while bar.n < n:
             calls = list(requests(pick.choice((2, 4, 8, 16)), pick))
             for (call, seed), picture, rows in zip(calls, *beside(pipe, calls)):
                 alone = pipe(**call, generator=torch.Generator().manual_seed(seed)).images[0]
                 off = np.abs(np.asarray(picture).astype(int) - np.asarray(alone))
-                w = f"{call['guidance_scale']:g}"
-                most[w] = max(most.get(w, 0), int(off.max()))
-                means.append(off.mean())
+                found.setdefault(call['guidance_scale'], []).append((int(off.max()), float(off.mean())))
                 shared.append(rows)
-                same += not off.any()
                 bar.update()
-    return dict(pictures=bar.n, most={w: most[w] for w in sorted(most, key=float)}, mean=round(float(np.mean(means)), 4), same=same, rows=[min(shared), max(shared)])
+    guidance = {f'{w:g}': dict(pictures=len(v), most=max(m for m, _ in v), mean=round(max(m for _, m in v), 3)) for w, v in sorted(found.items())}
+    same = sum(m == 0 for v in found.values() for m, _ in v)
+    return dict(pictures=bar.n, same=same, most=max(g['most'] for g in guidance.values()), mean=max(g['mean'] for g in guidance.values()), rows=[min(shared), max(shared)], guidance=guidance)
 
 
 def draw(result):
@@ -173,7 +172,7 @@ def main():
     a = a.parse_args()
     if a.locked: return locked(a.locked)
     if a.apart:
-        found = {dtype: apart(dtype, a.apart) for dtype in ('float32', 'bfloat16')}
+        found = {dtype: apart(dtype, a.apart) for dtype in DTYPES}
         about = dict(native=cpu_has_bf16(), machine=machine(), commit=commit(), date=str(date.today()))
         return print(read_json(write_json(APART, found | about)))
     servers = {k: Server(k) for k in ('lock', 'batched')}

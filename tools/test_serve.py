@@ -223,14 +223,27 @@ def test_a_variable_that_is_wrong_is_one_line(monkeypatch, capsys, env, parts):
     assert code == 2 and all(p in line for p in parts) and '~' not in line.replace("'~/gone'", ''), line
 
 
-def test_v1_files_at_home(monkeypatch, tmp_path):
-    "Four files of v1's layout, as large as its own, named by its own variables."
+@pytest.mark.parametrize('small', [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_v1_files_at_home(monkeypatch, tmp_path, small):
+    "Four files of v1's layout, named by its own variables: small ones, and as large as its own."
+    from dataclasses import replace
+    from functools import partial
+    from minisd import v1
     from minisd.serve import from_env, open_model, sizes
     from minisd.unet import ModelConfig
+    from minisd.vae import VAEConfig
     from minisd.v1 import blank, v1_layout
     import pickle, torch
     monkeypatch.setenv('HOME', str(tmp_path)), monkeypatch.setenv('USERPROFILE', str(tmp_path))
     cfg = ModelConfig.preset('base')
+    if small:
+        nano = ModelConfig.preset('nano')
+        cfg = ModelConfig(
+            VAEConfig(image_size=64, channels=(32, 64), groups=8),
+            replace(nano.clip, vocab_size=40, length=12, near=0, layers=1),
+            replace(nano.unet, ctx_layers=0, positions=False, pooled=False),
+        )
+        monkeypatch.setattr(v1, 'import_v1', partial(v1.import_v1, config=cfg))
     for kind in ('vae', 'clip', 'unet'):
         state = {name: torch.zeros(shape, dtype=torch.int64 if name.endswith('num_batches_tracked') else torch.float32) for name, shape in v1_layout(kind, blank(kind, cfg, 'meta')).values()}
         for name, v in state.items():
@@ -238,7 +251,7 @@ def test_v1_files_at_home(monkeypatch, tmp_path):
         torch.save(dict(model_state_dict=state), tmp_path/f'{kind}.pt')
     (tmp_path/'tokenizer.pt').write_bytes(pickle.dumps(dict(word2idx={'<pad>': 0, '<unk>': 1, '<start>': 2, '<end>': 3, 'lake': 4}, idx2word={4: 'lake'})))
     pipe = open_model(from_env({k: f'~/{k.removesuffix("_PATH").lower()}.pt' for k in V1}))
-    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (20, 7.5, '512x512')
+    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (20, 7.5, '64x64' if small else '512x512')
 
 
 def test_without_the_extra_is_one_line(monkeypatch, capsys):
