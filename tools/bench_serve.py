@@ -1,4 +1,6 @@
-"Load test of the server against v1's way, a lock: tools/bench_serve.py [--seconds N]. Writes data/results/serve_bench.json and figures/serve_load.png; about a quarter of an hour on two cores."
+"""Load test of the server against v1's way, a lock: tools/bench_serve.py [--seconds N]. Writes data/results/serve_bench.json and figures/serve_load.png; about a quarter of an hour on two cores.
+
+With --apart N: how far N pictures that are made beside others are from the same made alone, in each precision. Writes data/results/serve_apart.json; a second or two a picture and precision where bfloat16 is native."""
 import argparse, asyncio, base64, io, math, random, signal, socket, statistics, subprocess, sys, time
 from datetime import date
 from pathlib import Path
@@ -9,14 +11,16 @@ import psutil
 import torch
 from tqdm import tqdm
 
+from minisd.batcher import Batcher, Ticket
 from minisd.cli import DEMO
-from minisd.core import machine, write_json
+from minisd.core import DTYPES, cpu_has_bf16, machine, read_json, write_json
 from minisd.inference import Pipeline
 from minisd.metrics import commit
 from minisd.serve import ServerConfig
 
 root = Path(__file__).resolve().parents[1]
 FILE, FIGURE = root/'data'/'results'/'serve_bench.json', root/'figures'/'serve_load.png'
+APART = root/'data'/'results'/'serve_apart.json'
 LEVELS, STEPS = (1, 4, 16, 64, 128), (6, 8, 11, 11, 16, 20)          # clients at a time; steps of their requests, in turn
 SHORT = 300.                                                    # seconds that a request may take
 
@@ -104,6 +108,45 @@ def overhead(url, n=24):
     return dict(server=round(statistics.median(two[0]), 4), pipeline=round(statistics.median(two[1]), 4), ratio=round(statistics.median(a/b for a, b in zip(*two)), 3), requests=n)
 
 
+def requests(n, pick):
+    "Calls that have nothing in common, each with its seed; half of the prompts are long."
+    prompts = [*DEMO, *(f'{a}, {b}' for a, b in zip(DEMO, DEMO[1:]))]
+    for _ in range(n):
+        call = dict(
+            prompt=pick.choice(prompts),
+            num_inference_steps=pick.choice((4, 8, 11, 20)),
+            guidance_scale=pick.choice((1., 3., 7.5, 20.)),
+            solver=pick.choice((None, 'euler', 'heun', 'dpmpp_2m')),
+        )
+        yield call, pick.randrange(2**63)
+
+
+def beside(pipe, calls):
+    "What a batcher makes of calls that come at once: the pictures, and the most rows that each shared a call with."
+    pictures, batcher = {}, Batcher(pipe, rows=64)
+    tickets = [Ticket(call, [seed], lambda name, data, i=i: pictures.update({i: data})) for i, (call, seed) in enumerate(calls)]
+    for t in tickets: batcher.submit(t)
+    while batcher.turn(): pass
+    return [pictures[i]['output'].images[0] for i in range(len(calls))], [max(t.rows) for t in tickets]
+
+
+def apart(dtype, n):
+    "How many levels of 255 pictures beside others are from those alone, by guidance scale: the most of any value, the largest mean of a picture; and how many are the same to the last bit."
+    pipe, pick, found, shared = Pipeline.from_pretrained('nano', DTYPES[dtype]), random.Random(0), {}, []
+    with tqdm(total=n, desc=dtype, unit='picture') as bar:
+        while bar.n < n:
+            calls = list(requests(pick.choice((2, 4, 8, 16)), pick))
+            for (call, seed), picture, rows in zip(calls, *beside(pipe, calls)):
+                alone = pipe(**call, generator=torch.Generator().manual_seed(seed)).images[0]
+                off = np.abs(np.asarray(picture).astype(int) - np.asarray(alone))
+                found.setdefault(call['guidance_scale'], []).append((int(off.max()), float(off.mean())))
+                shared.append(rows)
+                bar.update()
+    guidance = {f'{w:g}': dict(pictures=len(v), most=max(m for m, _ in v), mean=round(max(m for _, m in v), 3)) for w, v in sorted(found.items())}
+    same = sum(m == 0 for v in found.values() for m, _ in v)
+    return dict(pictures=bar.n, same=same, most=max(g['most'] for g in guidance.values()), mean=max(g['mean'] for g in guidance.values()), rows=[min(shared), max(shared)], guidance=guidance)
+
+
 def draw(result):
     import matplotlib; matplotlib.use('Agg')
     import matplotlib.pyplot as plt
@@ -124,9 +167,14 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument('--seconds', type=float, default=15, help='of each stretch of load; there are four of them for each number of clients')
     a.add_argument('--requests', type=int, default=2000, help='of the memory test')
+    a.add_argument('--apart', type=int, metavar='N', help='compare N pictures of each precision instead')
     a.add_argument('--locked', type=int, metavar='PORT', help="serve v1's way")
     a = a.parse_args()
     if a.locked: return locked(a.locked)
+    if a.apart:
+        found = {dtype: apart(dtype, a.apart) for dtype in DTYPES}
+        about = dict(native=cpu_has_bf16(), machine=machine(), commit=commit(), date=str(date.today()))
+        return print(read_json(write_json(APART, found | about)))
     servers = {k: Server(k) for k in ('lock', 'batched')}
     try:
         for s in servers.values(): asyncio.run(load(s.url, 4, requests=24))                              # warm

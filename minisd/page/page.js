@@ -1,5 +1,6 @@
 // The page of `minisd serve`: a form, a stage for what is being made, a gallery kept in this browser.
 // Limits, defaults and choices come from GET /config; text from people and from the server is only ever written as text.
+// Seeds have up to 64 bits, more than JavaScript's numbers hold: here they are text, and BigInt where they are compared.
 
 const $ = id => document.getElementById(id);
 const DIALS = ['steps', 'cfg_scale', 'n'], TEXTS = ['prompt', 'negative_prompt'];
@@ -21,6 +22,8 @@ const plural = (n, word) => `${n} ${word}${Number(n) === 1 ? '' : 's'}`;
 const announce = text => { $('announce').textContent = ''; setTimeout(() => { $('announce').textContent = text; }, 60); };
 const title = text => { document.title = text ? `${text} – minisd` : 'minisd'; };
 const element = (tag, props) => Object.assign(document.createElement(tag), props);
+
+const read = json => JSON.parse(json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, part => /^-?\d{16,}$/.test(part) ? `"${part}"` : part));      // whole numbers that would be rounded become text
 
 // ---- the server's state ---------------------------------------------------------------------------------------------
 let polls = 0;
@@ -59,10 +62,12 @@ async function turned({ status, detail }) {          // the server is in this st
 async function configure() {                         // limits and choices into the form; defaults only the first time
   const r = await fetch('config', { cache: 'no-store' });
   if (!r.ok) throw new Error(r.status);
-  const first = !config, { limits, defaults, solvers, sizes } = config = await r.json();
+  const first = !config, { limits, defaults, solvers, sizes } = config = read(await r.text());
+  for (const name of DIALS) {
+    for (const box of [$(name), $(`${name}_slider`)]) Object.assign(box, { min: limits[name].min, max: limits[name].max });
+    $(`${name}_slider`).setAttribute('step', $(name).step);
+  }
   for (const name of [...DIALS, 'seed']) {
-    for (const box of [$(name), $(`${name}_slider`)]) if (box) Object.assign(box, { min: limits[name].min, max: limits[name].max });
-    $(`${name}_slider`)?.setAttribute('step', $(name).step);
     if (first) $(name).value = defaults[name];
     tidy(name);
   }
@@ -115,19 +120,24 @@ async function refused(r, ask) {                     // an answer that is no str
 }
 
 // ---- the form -------------------------------------------------------------------------------------------------------
+function tidySeed() {                                // digits within the limits
+  const box = $('seed'), typed = box.value.trim(), [min, max] = ['min', 'max'].map(k => BigInt(config.limits.seed[k]));
+  const v = /^[+-]?\d+$/.test(typed) ? BigInt(typed.replace('+', '')) : BigInt(config.defaults.seed);
+  box.value = String(v < min ? min : v > max ? max : v);
+  if (typed !== box.value) announce(`Seed goes from ${min} to ${max}: now ${box.value}`);
+}
+
 function tidy(name) {                                // a number within its limits; slider and box alike
+  if (name === 'seed') return tidySeed();
   const box = $(name), typed = box.value, { min, max } = config.limits[name];
   let v = typed.trim() === '' || !Number.isFinite(Number(typed)) ? config.defaults[name] : Number(typed);
   v = Math.min(Math.max(v, min), max);
   box.value = box.step === '1' ? Math.round(v) : v;
-  if ($(`${name}_slider`)) $(`${name}_slider`).value = box.value;
+  $(`${name}_slider`).value = box.value;
   if (Number(typed) !== Number(box.value)) announce(`${box.labels[0].textContent} goes from ${min} to ${max}: now ${box.value}`);
 }
 
-function roll() {                                    // a seed that leaves room for those of the other pictures
-  const { min, max } = config.limits.seed, room = max - min + 2 - Number($('n').value);
-  $('seed').value = min + Math.floor(crypto.getRandomValues(new Uint32Array(1))[0]/2**32*room);
-}
+const roll = () => { $('seed').value = String(crypto.getRandomValues(new Uint32Array(1))[0]); };      // short enough to be read out
 
 const lockSays = () => { $('lock_says').textContent = $('lock').checked ? 'kept until it is unlocked' : 'a new one every time'; };
 const setLock = on => { $('lock').checked = on; lockSays(); };
@@ -153,7 +163,8 @@ function settings() {                                // the form as the body of 
   [...DIALS, 'seed'].forEach(tidy);
   const [width, height] = $('size').value.split('x').map(Number);
   const ask = { width, height, ...Object.fromEntries(TEXTS.map(name => [name, $(name).value.trim()])) };
-  for (const name of [...DIALS, 'seed']) ask[name] = Number($(name).value);
+  for (const name of DIALS) ask[name] = Number($(name).value);
+  ask.seed = $('seed').value;                        // as text: the server reads it to the last digit
   if ($('solver').value) ask.solver = $('solver').value;
   return ask;
 }
@@ -187,7 +198,7 @@ async function* events(body) {                       // server-sent events: {eve
         if (field === 'event') event = text;
         else if (field === 'data') data.push(text);
         else if (line === '') {                      // an empty line ends an event; one that begins with : is a comment
-          if (data.length) yield { event, data: JSON.parse(data.join('\n')) };
+          if (data.length) yield { event, data: read(data.join('\n')) };
           [event, data] = ['message', []];
         }
       }
@@ -271,7 +282,7 @@ function stepped({ step, steps, previews }) {
 
 async function finished(data) {
   const { prompt, negative_prompt, steps, cfg_scale, solver, width, height } = data, images = data.images ?? [data.image];
-  const made = images.map((image, i) => ({ prompt, negative_prompt, steps, cfg_scale, solver, width, height, asked: run.ask.solver ?? '', seed: data.seeds?.[i] ?? data.seed + i, model: config.model, made: Date.now(), blob: blob(image) }));
+  const made = images.map((image, i) => ({ prompt, negative_prompt, steps, cfg_scale, solver, width, height, asked: run.ask.solver ?? '', seed: String(data.seeds[i]), model: config.model, made: Date.now(), blob: blob(image) }));
   const dropped = await keep(made);
   const notes = [...data.warnings ?? [], ...dropped ? [`The gallery keeps ${KEPT} pictures: the oldest ${dropped} had to go.`] : []];
   ended(null);
