@@ -266,8 +266,10 @@ def check_encoding(
     encoding: str | None,  # as a person typed it
 ) -> str | None:  # the same
     "Raise `ValueError` in one line unless Python knows the encoding."
-    try: b''.decode(encoding or 'utf-8')
-    except LookupError: raise ValueError(f'encoding is {encoding!r}: name one that Python knows, such as utf-8, cp1252, cp932 or utf-16') from None
+    try: b' '.decode(encoding or 'utf-8')
+    except UnicodeError: pass                        # half a letter, in an encoding that there is
+    except LookupError:
+        raise ValueError(f'encoding is {encoding!r}: name one that Python knows, such as utf-8, cp1252, cp932 or utf-16') from None
     return encoding
 
 def decode_text(
