@@ -244,12 +244,12 @@ def find_files(
 ) -> list[str]:  # names relative to it, with '/', in order
     "All files in a folder and those below it, links to folders followed; hidden ones and a system's own are passed over."
     found, seen, passed = [], set(), Counter() if passed is None else passed
-    def unread(e): passed['folders that cannot be read'] += 1
+    def unread(e): passed['folder that cannot be read'] += 1
     for top, dirs, files in os.walk(folder, onerror=unread, followlinks=True):
         if (real := os.path.realpath(top)) in seen: dirs[:] = []; continue              # a link that leads back
         seen.add(real)
-        passed.update('hidden folders' if n.startswith('.') else f'folders {n}' for n in dirs if closed(n))
-        passed.update('hidden files' for f in files if f.startswith('.'))
+        passed.update('hidden folder' if n.startswith('.') else f'{n} (folder)' for n in dirs if closed(n))
+        passed.update('hidden' for f in files if f.startswith('.'))
         dirs[:] = [n for n in dirs if not closed(n)]
         found += [(Path(top)/f).relative_to(folder).as_posix() for f in files if not f.startswith('.')]
     return sorted(found)
@@ -473,6 +473,7 @@ def open_imagefolder(
     found = sorted({k for _, f, _ in entries for k, v in f.items() if as_texts(v)} - {'split', 'label'}) if tables else []
     texts = text_columns(str(spec), text, found, columns) + ['txt']*bool(sidecars)
     if not texts and not template: raise ValueError(f'{spec} holds {len(entries)} pictures and no captions' + (f'; its metadata has {", ".join(columns) or "file_name only"}' if tables else '') + f': {CAPTIONS}')
+    if template and sidecars and not tables: columns = sorted({*columns, 'label'})         # pictures with a text need no class
     trap = split_words(n for n, _, e in entries if not e) if tables else []
     entries, splits, split = divide(folder, entries, split)
     notes = [f'{len(trap)} file names, such as {trap[0]}, hold the name of a split: datasets would take it for one and drop the captions; here all are read'] if trap and split is None else []
