@@ -10,22 +10,26 @@ __all__ = ['TIMES', 'TERRAINS', 'WEATHERS', 'KINDS', 'COLORS', 'SIDES', 'DEPTHS'
            'subject_words', 'rich_caption', 'short_caption', 'generic_caption', 'mix', 'shade', 'Pen', 'ramp', 'glow',
            'fog_color', 'sky_colors', 'Stage', 'sun_x', 'paint_sun', 'paint_clouds', 'bumps', 'closed', 'paint_land',
            'stand', 'paint_patch', 'rim_of', 'paint_subject', 'paint_fog', 'paint_fall', 'check_size', 'draw', 'render',
-           'render_all', 'save_npy', 'collate_fn', 'World', 'to_srgb', 'to_rgb', 'read_picture', 'read_metadata',
+           'render_all', 'save_npy', 'collate_fn', 'World', 'to_srgb', 'to_rgb', 'read_picture', 'decode_row', 'reason',
            'ImageFolder']
 
 # %% ../nbs/support/data.ipynb #fd972a27
-import json, os, random, time, warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import random, time, warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from multiprocessing import get_all_start_methods, get_context
+from functools import lru_cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
+
+from .core import check_guard, home, write_atomic
+from .engines import cores, open_engine, run_jobs
+from .sources import Row, Source, open_source, say_notes
 
 # %% ../nbs/support/data.ipynb #7981367d
 TIMES = ('noon', 'sunset', 'dawn', 'night', 'overcast')
@@ -724,27 +728,28 @@ WORLD_VERSION = 2
 FIRST = dict(train=0, validation=10_000_000)
 
 def _pixels(index: int, size: int) -> np.ndarray: return np.asarray(render(index, size)[0])
-def _block(indices: list, size: int) -> np.ndarray: return np.stack([_pixels(i, size) for i in indices])
+def _block(size: int, start: int, indices: list) -> np.ndarray: return np.stack([_pixels(i, size) for i in indices])
 
 def render_all(indices, # Numbers of the pictures
                size: int = 64, # Side in pixels
+               workers: int | None = None, # Processes; none where it takes less than about two seconds, else one a core
               ) -> np.ndarray: # uint8 (n, size, size, 3)
     "Render many pictures; if that takes more than about two seconds, on all cores and with a progress bar."
+    check_guard()
     indices = list(indices)
     out, start, done = np.empty((len(indices), size, size, 3), np.uint8), time.perf_counter(), 0
-    while done < len(indices) and time.perf_counter() - start < .1:
+    while workers is None and done < len(indices) and time.perf_counter() - start < .1:
         out[done] = _pixels(indices[done], size)
         done += 1
     left = len(indices) - done
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    if left * (time.perf_counter() - start) < 2 * done:
+    if workers is None and left * (time.perf_counter() - start) < 2 * done:
         for i in range(done, len(indices)): out[i] = _pixels(indices[i], size)
         return out
-    cuts, method = range(done, len(indices), 64), 'fork' if 'fork' in get_all_start_methods() else 'spawn'
+    jobs = ((a, indices[a:a + 64]) for a in range(done, len(indices), 64))
     with warnings.catch_warnings(), tqdm(total=left, desc=f'drawing {size} px', unit='pictures') as bar:
         warnings.simplefilter('ignore', DeprecationWarning) # forking beside torch's idle threads: the children only draw
-        with ProcessPoolExecutor(cores, get_context(method)) as pool:
-            for a, block in zip(cuts, pool.map(partial(_block, size=size), [indices[a:a + 64] for a in cuts])):
+        with open_engine('processes', workers or cores(), size) as engine:
+            for (a, _), block in run_jobs(engine, _block, jobs):
                 out[a:a + len(block)] = block
                 bar.update(len(block))
     return out
@@ -754,10 +759,9 @@ def save_npy(file: Path, # Where to
              x: np.ndarray, # What
             ):
     "Write under another name, then rename: a reader never sees half a file."
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'{file.name}.{os.getpid()}.part')
-    with open(part, 'wb') as f: np.save(f, x)
-    os.replace(part, file)
+    def write(part):
+        with open(part, 'wb') as f: np.save(f, x)
+    write_atomic(file, write)
 
 def collate_fn(items: list[dict], # Items of a dataset
               ) -> dict: # Batched tensors; 'text' and 'scene' stay lists
@@ -778,7 +782,7 @@ class World(Dataset):
         n = {'train': 20_000, 'validation': 1_000}[split] if n is None else n
         if not 0 < n <= 10_000_000: raise ValueError(f'n {n!r} is not from 1 to 10,000,000')
         self.split, self.size, self.n, self.style, self.seed = split, size, n, style, 0
-        self.file = cache and Path(cache) / f'world-v{WORLD_VERSION}-{split}-{size}-{n}.npy'
+        self.file = cache and home(cache) / f'world-v{WORLD_VERSION}-{split}-{size}-{n}.npy'
         self._images = None
 
     def __len__(self) -> int: return self.n
@@ -847,50 +851,49 @@ def read_picture(file: Path, # Any format that Pillow reads
         im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)), (size, size), Image.BICUBIC)
         return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
 
-def read_metadata(folder: Path, # Holds `metadata.jsonl`
-                 ) -> tuple[list, list]: # Usable lines as (file_name, texts), the others as (name, reason)
-    "The lines of `metadata.jsonl`, sorted into usable and not."
-    good, skipped = [], []
-    for i, line in enumerate((folder / 'metadata.jsonl').read_text(encoding='utf-8').split('\n'), 1):
-        if not line.strip(): continue
-        try: row = json.loads(line)
-        except json.JSONDecodeError: row = None
-        name = row.get('file_name') if isinstance(row, dict) else None
-        texts = row.get('text') if name else None
-        texts = [texts] if isinstance(texts, str) else texts
-        if not isinstance(name, str): skipped.append((f'metadata.jsonl line {i}', 'not a JSON object with file_name and text'))
-        elif not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts) and any(t.strip() for t in texts)): skipped.append((name, 'no text'))
-        elif not (folder / name).is_file(): skipped.append((name, 'no such file'))
-        else: good.append((name, [t for t in texts if t.strip()]))
-    return good, skipped
+def decode_row(row: Row, # Of a source
+               size: int, # Side of the square wanted, pixels
+              ) -> torch.Tensor: # uint8 (3, size, size)
+    "The picture of a row; the square in its column `crop`, where there is one, else the middle."
+    crop = row.meta.get('crop')
+    if not (isinstance(crop, (list, tuple)) and len(crop) == 4): return read_picture(BytesIO(row.image), size)
+    with Image.open(BytesIO(row.image)) as im:
+        im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)).crop(crop), (size, size), Image.BICUBIC)
+    return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
+
+def reason(e: Exception) -> str:
+    "Why a picture can't be decoded, in one line without addresses in memory."
+    return 'not a picture that can be read' if isinstance(e, UnidentifiedImageError) else f'{type(e).__name__}: {e}'.splitlines()[0]
 
 # %% ../nbs/support/data.ipynb #540f3786
 class ImageFolder(Dataset):
-    "Pictures and captions from a folder in the Hugging Face imagefolder form."
+    "Pictures and captions of a source, in memory."
     def __init__(self,
-                 folder: str | Path, # Holds the pictures and `metadata.jsonl`
+                 source: Source | str | Path, # Or what `open_source` takes
                  size: int = 64, # Side in pixels
-                 split: str = None, # Subfolder to read, such as 'train'
+                 n: int | None = None, # The first so many that can be read; all by default
+                 **options, # For `open_source`
                 ):
-        self.folder, self.size, self.seed, self._images = Path(folder) / (split or ''), size, 0, None
-        want = 'expected a folder with pictures and metadata.jsonl, a line {"file_name": ..., "text": ...} for each picture'
-        if not self.folder.is_dir(): raise ValueError(f'{self.folder}: no such folder; {want}')
-        if not (self.folder / 'metadata.jsonl').is_file():
-            splits = sorted(f.parent.name for f in self.folder.glob('*/metadata.jsonl'))
-            raise ValueError(f'{self.folder}: no metadata.jsonl; ' + (f'choose a split: {", ".join(splits)}' if splits else want))
-        rows, self.skipped = read_metadata(self.folder)
-        with ThreadPoolExecutor() as pool: faults = list(pool.map(self.fault, (name for name, _ in rows)))
-        self.skipped += [(name, f) for (name, _), f in zip(rows, faults) if f]
-        self.rows = [row for row, f in zip(rows, faults) if not f]
-        if not self.rows: raise ValueError(f'{self.folder}: metadata.jsonl names no picture that can be read ({len(self.skipped)} skipped); {want}')
-        if self.skipped:
-            names = '; '.join(f'{n} ({r})' for n, r in self.skipped[:10]) + ('; ...' if len(self.skipped) > 10 else '')
-            warnings.warn(f'{self.folder}: skipped {len(self.skipped)} of {len(self.skipped) + len(self.rows)}: {names}')
+        self.source = source if isinstance(source, Source) else open_source(source, **options)
+        self.size, self.seed, self.rows, self.skipped, pictures = size, 0, [], [], []
+        say_notes(self.source)
+        with ThreadPoolExecutor() as pool:
+            rows = self.source.every()
+            while (n is None or len(self.rows) < n) and (block := list(islice(rows, 256))):
+                for row, got in zip(block, pool.map(self.read, block)):
+                    if isinstance(got, str): self.skipped.append((row.key, got))
+                    else: self.rows.append((row.key, list(row.texts))), pictures.append(got)
+        self.rows = self.rows[:n]
+        names = '; '.join(f'{k} ({r})' for k, r in self.skipped[:10]) + ('; ...' if len(self.skipped) > 10 else '')
+        if not self.rows: raise ValueError(f'{self.source.spec}: there is no picture with a caption that can be read; skipped {names}')
+        if self.skipped: warnings.warn(f'{self.source.spec}: skipped {len(self.skipped)} of {len(self.skipped) + len(pictures)}: {names}')
+        self._images = torch.stack(pictures[:n])
 
-    def fault(self, name: str) -> str | None:
-        "Why a file can't be read, or None."
-        try: read_picture(self.folder / name, self.size)
-        except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0].replace(f'{self.folder}{os.sep}', '')
+    def read(self, row: Row) -> torch.Tensor | str:
+        "The picture of a row, or why it can't be used."
+        if row.error or not row.texts: return row.error or 'no caption'
+        try: return decode_row(row, self.size)
+        except Exception as e: return reason(e)
     def __len__(self) -> int: return len(self.rows)
     def text(self, i: int, seed: int = 0) -> str:
         "Caption of picture `i`; of several, the one that `seed` and `i` choose."
@@ -899,10 +902,8 @@ class ImageFolder(Dataset):
         "A caption for every picture."
         return [self.text(i, seed) for i in range(len(self))]
     def images(self) -> torch.Tensor:
-        "All pictures, uint8 (n, 3, size, size), kept in memory."
-        if self._images is None: self._images = torch.stack([read_picture(self.folder / n, self.size) for n, _ in self.rows])
+        "All pictures, uint8 (n, 3, size, size)."
         return self._images
     def __getitem__(self, i: int) -> dict:
         i = range(len(self))[i]
-        image = read_picture(self.folder / self.rows[i][0], self.size) if self._images is None else self._images[i]
-        return dict(image=image, text=self.text(i, self.seed), scene=None, index=i)
+        return dict(image=self._images[i], text=self.text(i, self.seed), scene=None, index=i)

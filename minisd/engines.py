@@ -6,7 +6,7 @@
 __all__ = ['ENGINES', 'Serial', 'run_jobs', 'Processes', 'Ray', 'cores', 'open_engine']
 
 # %% ../nbs/support/engines.ipynb #b166ab9e
-import os, signal, threading, time
+import os, signal, sys, time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
 
-from .core import choice, number
+from .core import NO_GUARD, check_guard, choice, follow_parent, number
 
 # %% ../nbs/support/engines.ipynb #e5463935
 class Serial:
@@ -44,31 +45,43 @@ def run_jobs(
 # %% ../nbs/support/engines.ipynb #d2eddbd7
 _shared = ()
 
-def _start_worker(parent: int, shared: tuple):
-    "In a new worker: what jobs share, and a thread that ends the process when the parent is gone."
+def _start_worker(shared: tuple):
+    "In a new worker: what jobs share, and an eye on the parent."
     global _shared
     _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    def watch():
-        while os.getppid() == parent: time.sleep(0.5)
-        os._exit(1)
-    threading.Thread(target=watch, daemon=True).start()
+    follow_parent()
 
 def _call(f: Callable, *args): return f(*_shared, *args)
 
 class Processes:
     "Worker processes on this machine."
     def __init__(self, workers: int, *shared, method: str | None = None):
+        check_guard()
         method = method or ('fork' if 'fork' in get_all_start_methods() else 'spawn')
-        self.slots = workers
-        self.pool = ProcessPoolExecutor(workers, get_context(method), _start_worker, (os.getpid(), shared))
+        self.slots, self.known = workers, {}
+        self.pool = ProcessPoolExecutor(workers, get_context(method), _start_worker, (shared,))
 
-    def submit(self, f: Callable, *args): return self.pool.submit(_call, f, *args)
+    def submit(self, f: Callable, *args):
+        try: job = self.pool.submit(_call, f, *args)
+        except BrokenProcessPool: raise OSError(self.end()) from None
+        self.known |= self.pool._processes or {}
+        return job
 
     def first(self, jobs: list) -> tuple:
         job = next(iter(wait(jobs, return_when=FIRST_COMPLETED).done))
         try: return job, job.result()
-        except BrokenProcessPool: raise OSError('a worker process was killed, perhaps for want of memory: run the same again, with fewer workers') from None
+        except BrokenProcessPool: raise OSError(self.end()) from None
+
+    def end(self) -> str:
+        "Why the workers have ended."
+        until, codes = time.monotonic() + 10, [None]
+        while None in codes and time.monotonic() < until:
+            codes = [p.exitcode for p in self.known.values()]
+            time.sleep(0.01)
+        if NO_GUARD in codes: return f"worker processes read {Path(getattr(sys.modules['__main__'], '__file__', 'the script')).name} anew, and it has no main guard: put what it does below if __name__ == '__main__':"
+        if any(c and c > 0 for c in codes): return 'a worker process ended by itself: what it said stands above'
+        return 'a worker process was killed, perhaps for want of memory: run the same again, with fewer workers'
 
     def stop(self):
         "End the workers now, whatever they do."

@@ -4,25 +4,24 @@
 
 # %% auto #0
 __all__ = ['CROPS', 'FORMATS', 'FORMS', 'LATE', 'READS', 'MAX_PIXELS', 'TURNS', 'DCT', 'SHADES', 'SKIPPED', 'TRAIN', 'VALIDATION',
-           'SAME', 'NEAR', 'SPLITS', 'BINS', 'ENDING', 'FULL', 'PrepareConfig', 'Skip', 'readable', 'open_picture',
-           'decode', 'resize', 'crop_box', 'encode', 'perceptual_hash', 'quarters', 'bits_apart', 'use_captions',
-           'check_columns', 'prepare_row', 'piece_name', 'prepare_piece', 'read_piece', 'piece_done', 'Order',
-           'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split', 'bin_names', 'kept_captions',
-           'survey', 'contact_sheet', 'draw_histograms', 'report_text', 'write_report', 'shard_plan', 'shard_samples',
-           'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'locked', 'in_one_line',
-           'opened', 'check_source', 'train_tokenizer', 'prepare', 'show', 'dry_run']
+           'SAME', 'NEAR', 'SPLITS', 'BINS', 'ENDING', 'PrepareConfig', 'Skip', 'readable', 'open_picture', 'decode',
+           'resize', 'crop_box', 'encode', 'perceptual_hash', 'quarters', 'bits_apart', 'use_captions', 'check_columns',
+           'prepare_row', 'piece_name', 'prepare_piece', 'read_piece', 'piece_done', 'Order', 'make_pieces',
+           'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split', 'bin_names', 'kept_captions', 'survey',
+           'contact_sheet', 'draw_histograms', 'report_text', 'write_report', 'shard_plan', 'shard_samples',
+           'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened',
+           'check_source', 'train_tokenizer', 'prepare', 'show', 'dry_run']
 
 # %% ../nbs/support/prepare.ipynb #da7c54cc
-import errno, json, random, shutil, signal, tarfile, tempfile, textwrap, threading, warnings
+import json, random, shutil, signal, tarfile, tempfile, textwrap, threading, warnings
 from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import file_digest, sha256
-from importlib import import_module
 from io import BytesIO
 from itertools import combinations, islice
 from math import comb
@@ -34,10 +33,10 @@ from PIL import Image, UnidentifiedImageError, __version__ as pillow_version
 from . import __version__
 from .captions import caption_report, clean_caption, is_generic, report_words
 from .clip import Tokenizer
-from .core import choice, number, read_json, to_dict, write_atomic, write_json
+from .core import check_guard, check_seed, choice, home, number, one_line_if_full, owned, plain_path, read_json, to_dict, write_atomic, write_json
 from .data import to_rgb
 from .engines import cores, open_engine, run_jobs
-from .sources import Listed, Row, Source, Tars, check_whole, open_source, split_of
+from .sources import Listed, Row, Source, Tars, check_whole, endings, open_source, say_notes, split_of
 from .viz import grid
 
 # %% ../nbs/support/prepare.ipynb #36997df4
@@ -69,7 +68,8 @@ class PrepareConfig:
 
     def __post_init__(self):
         choice('crop', self.crop, CROPS), choice('format', self.format, FORMATS), choice('form', self.form, FORMS)
-        whole = dict(size=(8, 8192), quality=(1, 100), min_words=(1, 10**6), max_words=(self.min_words, 10**6), shard=(1, 10**7), piece=(1, 10**6), seed=(0, 2**63 - 1))
+        whole = dict(size=(8, 8192), quality=(1, 100), min_words=(1, 10**6), max_words=(self.min_words, 10**6), shard=(1, 10**7), piece=(1, 10**6))
+        check_seed(self.seed)
         for name, (lo, hi) in whole.items(): number(name, getattr(self, name), lo, hi, whole=True)
         for name, (lo, hi) in dict(min_side=(1, 10**6), near=(0, 16), vocab=(300, 10**6)).items():
             if getattr(self, name) is not None: number(name, getattr(self, name), lo, hi, whole=True)
@@ -79,7 +79,7 @@ class PrepareConfig:
             for column, value in bounds.items(): number(column, value)
 
 # %% ../nbs/support/prepare.ipynb #1973bf02
-READS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'ICO')
+READS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'ICO', 'HEIF')
 MAX_PIXELS = 100_000_000
 
 class Skip(Exception):
@@ -88,8 +88,8 @@ class Skip(Exception):
 
 @lru_cache
 def readable() -> tuple[str, ...]:
-    "Those of `READS` that this Pillow was built with."
-    Image.init()
+    "Those of `READS` that this Pillow reads."
+    endings()                                                                            # in a new process: what else it has learned
     return tuple(f for f in READS if f in Image.OPEN)
 
 def open_picture(
@@ -478,7 +478,9 @@ def report_text(
     c, cap = report['captions'], report['caption_report']
     lines = ['# What was prepared', '', f'{report["rows"]:,} rows, of which {report["kept"]:,} are kept.', '']
     lines += table(('', 'rows', 'share'), [f'{k} | {share(report[k], report["rows"])}' for k in SPLITS] + [f'left out: {k} | {share(v, report["rows"])}' for k, v in report['skipped'].items()])
-    lines += ['Every row that was left out is in `skipped.jsonl` with its reason.', '', '## Captions', '', cap['words'].replace('\n', '\n\n'), '']
+    lines += ['Every row that was left out is in `skipped.jsonl` with its reason.', '']
+    if passed := report.get('passed_over'): lines += ['Files of the source that are neither picture nor caption:', '', *table(('', 'files'), [f'{k} | {n:,}' for k, n in passed.items()])]
+    lines += ['## Captions', '', cap['words'].replace('\n', '\n\n'), '']
     lines += table(('', 'captions', 'share'), [f'kept | {share(c["captions"], c["captions"])}', f'of them generic | {share(c["generic"], c["captions"])}', f'left out of rows that stay | {c["left_out"]:,} |'])
     lines += ['Most frequent words: ' + ', '.join(f'{w} ({n:,})' for w, n in cap['vocabulary']['frequent']) + '.', '']
     for name, bins in report['histograms'].items(): lines += [f'## {name[0].upper()}{name[1:]}', '', *table(('', 'number'), [f'{b} | {n:,}' for b, n in bins.items() if n])]
@@ -488,9 +490,10 @@ def write_report(
     settled: Settled,
     cfg: PrepareConfig,
     out: Path,  # a folder
+    passed: dict | None = None,  # files of the source that were passed over, by kind
 ) -> dict:  # what report.json holds
     "Write skipped.jsonl, report.json, report.md, histograms.png and contact.png."
-    report = survey(settled, out/'skipped.jsonl')
+    report = survey(settled, out/'skipped.jsonl') | dict(passed_over=passed or {})
     if report['kept']:
         captions = caption_report(kept_captions(settled))
         report['caption_report'] = captions | dict(words=report_words(captions))
@@ -624,40 +627,22 @@ def claim(
     return None
 
 # %% ../nbs/support/prepare.ipynb #b80a306c
-FULL = errno.ENOSPC, errno.EDQUOT
-
 @contextmanager
-def locked(out: Path) -> Iterator[Path]:  # the folder of the pieces
-    "Keep other runs out of the folder, and clear away half-written files that a kill or an error left."
-    pieces = out/'.pieces'
+def tidy(out: Path) -> Iterator[None]:
+    "Clear away half-written files that a kill or an error left."
     def clear():
         for left in out.rglob('.*.tmp'): left.unlink(missing_ok=True)
-    try:
-        pieces.mkdir(parents=True, exist_ok=True)
-        file = open(pieces/'lock', 'w')
-    except OSError as e:
-        if e.errno in FULL: raise
-        raise OSError(f'{out} cannot be written ({e.strerror}): choose another folder') from None
-    with file as f:
-        with suppress(ModuleNotFoundError):                                              # Windows has no fcntl
-            fcntl = import_module('fcntl')
-            try: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError): raise OSError(f'{out}: another run is at work there; wait for it, or end it') from None
-            except OSError: pass                                                         # some network file systems have no locks
-        clear()
-        try: yield pieces
-        finally: clear()
+    clear()
+    try: yield
+    finally: clear()
 
 @contextmanager
-def in_one_line(out: Path) -> Iterator[None]:
-    "SIGTERM stops as Ctrl-C does; a full disk is an error in one line."
+def stoppable() -> Iterator[None]:
+    "SIGTERM stops as Ctrl-C does."
     def stop(*_): raise KeyboardInterrupt
     ours = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, stop) if ours else None
     try: yield
-    except OSError as e:
-        if e.errno not in FULL: raise
-        raise OSError(f'no space left on the disk of {out}: make room and run the same again; what is done is kept') from None
     finally:
         if ours: signal.signal(signal.SIGTERM, before)
 
@@ -668,7 +653,7 @@ def opened(
 ) -> Source:
     "A source, opened if need be; warnings say what should be known of it."
     if isinstance(source, (str, Path)): source = open_source(str(source), **options)
-    for note in getattr(source, 'notes', ()): warnings.warn(note)
+    say_notes(source)
     others = [s for s in getattr(source, 'splits', ()) if source.split not in (None, s)]
     if others and options.get('split') is None: warnings.warn(f'{source.spec}: of its splits only {source.split} is read, and not {", ".join(others)} (--split)')
     return source
@@ -702,13 +687,15 @@ def prepare(
     **options,  # for `open_source`
 ) -> dict:  # what manifest.json holds
     "Prepare a source for training."
-    source, out, workers = opened(source, **options), Path(out), cores() if workers is None else workers
+    check_guard()
+    source, out, workers = opened(source, **options), home(out), cores() if workers is None else workers
     check_source(source, out, cfg)
     now = dict(fingerprint=source.fingerprint(), config=to_dict(cfg), versions=dict(minisd=__version__, pillow=pillow_version))
     if done := claim(out, now):
         shutil.rmtree(out/'.pieces', ignore_errors=True)
         return done
-    with in_one_line(out), locked(out) as pieces:
+    pieces = out/'.pieces'
+    with stoppable(), one_line_if_full(out), owned(out, '.pieces/lock'), tidy(out):
         state = pieces/'state.json'
         merging = state.is_file() and read_json(state)['merging']
         if not merging: write_json(state, now | dict(merging=False))
@@ -718,11 +705,11 @@ def prepare(
             if source.fingerprint() != now['fingerprint']: raise ValueError(f'{source.spec} changed while it was read: begin again in another folder')
             settled = settle(pieces, cfg)
             if not merging:
-                check_split(settled, cfg, write_report(settled, cfg, out)['skipped'])
+                check_split(settled, cfg, write_report(settled, cfg, out, getattr(source, 'passed', None))['skipped'])
                 write_json(state, now | dict(merging=True))
             splits = merge(settled, cfg, pool)
         tokenizer = train_tokenizer(settled, cfg, out) if cfg.vocab else None
-        manifest = dict(kind='prepared', form=cfg.form, source=source.spec, **now, splits=splits, tokenizer=tokenizer)
+        manifest = dict(kind='prepared', form=cfg.form, source=plain_path(source.spec, absolute=True), **now, splits=splits, tokenizer=tokenizer)
         counts = {k: read_json(out/'report.json')[k] for k in ('rows', 'kept', 'skipped')}
         write_json(out/'manifest.json', manifest | counts)
     shutil.rmtree(pieces, ignore_errors=True)
@@ -753,4 +740,4 @@ def dry_run(
     check_source(source, Path(tempfile.gettempdir())/'minisd', cfg)
     with tempfile.TemporaryDirectory() as d:
         with open_engine('processes', 1, source, cfg, Path(d)) as engine: make_pieces(source, cfg, Path(d), engine, n)
-        return report_text(write_report(settle(Path(d), cfg), cfg, Path(d)))
+        return report_text(write_report(settle(Path(d), cfg), cfg, Path(d), getattr(source, 'passed', None)))
