@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['SEEDS', 'DTYPES', 'FULL', 'MARKS', 'choice', 'number', 'require', 'check_seed', 'pick_device', 'cpu_has_bf16',
            'pick_dtype', 'autocast', 'attention_kernel', 'generator', 'home', 'one_line_if_full', 'beside', 'flush',
-           'write_atomic', 'write_new', 'take_name', 'write_json', 'owned', 'follow_parent', 'decode_text', 'to_dict',
-           'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
+           'write_atomic', 'write_new', 'take_name', 'write_json', 'owned', 'follow_parent', 'decode_text', 'lines_of',
+           'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
 
 # %% ../nbs/support/core.ipynb #9efe8d5d
-import codecs, errno, json, os, threading
+import codecs, errno, json, os, re, threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, fields, is_dataclass
@@ -255,6 +255,13 @@ def decode_text(
     try: return data.decode(used).removeprefix('\ufeff')
     except LookupError: raise ValueError(f'encoding is {encoding!r}: name one that Python knows, such as utf-8, cp1252, cp932 or utf-16') from None
     except UnicodeError: raise ValueError(f'{name} is not text in {used.removesuffix("-sig").upper()}: save it as UTF-8' + ('' if encoding else ', or say which encoding it has')) from None
+
+def lines_of(
+    text: str,
+) -> list[str]:  # without their ends; a last line that is empty is none
+    "The lines of a text, which only \\n, \\r\\n and \\r end."
+    lines = re.split('\r\n|\r|\n', text)
+    return lines if lines[-1] else lines[:-1]
 
 # %% ../nbs/support/core.ipynb #fe515431
 def to_dict(cfg) -> dict:
