@@ -578,7 +578,7 @@ def error_line(
     e: Exception,
 ) -> str | None:  # None: not a user's error
     "What to say of an error, in one line."
-    if isinstance(e, (ValueError, OSError, FloatingPointError)): says = str(e)
+    if isinstance(e, (ValueError, OSError, FloatingPointError)): says = str(e).removeprefix(f'[Errno {getattr(e, "errno", None)}] ')
     elif isinstance(e, MemoryError) or 'memory' in str(e).lower(): says = 'not enough memory: make fewer or smaller pictures at a time'
     elif hasattr(e, 'format_message'): says = e.format_message()                     # a usage error
     else: return None
