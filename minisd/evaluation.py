@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .core import choice, machine, number, write_json
+from .core import choice, home, machine, number, write_atomic, write_json
 from .data import STYLES, World
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from .metrics import (ATTRIBUTES, SD_VAE_BAR, class_templates, commit, flow_bins, interval, load_probe, lpips, psnr, recall, reconstruct, reconstruction,
@@ -283,9 +283,9 @@ def write(
     out: str | Path,  # a folder, made if need be; or a file that ends in .json
 ) -> list[Path]:  # what was written
     "Results as JSON, table and figure; as JSON alone if a file is named."
-    out = Path(out)
+    out = home(out)
     if out.suffix == '.json': return [write_json(out, results[0] if len(results) == 1 else dict(results=results))]
-    out.mkdir(parents=True, exist_ok=True)
-    (out/'evaluation.md').write_text(comparison(results) + '\n', encoding='utf-8')
-    figure(results).savefig(out/'evaluation.png', dpi=110, facecolor='white')
+    write_atomic(out/'evaluation.md', lambda p: p.write_text(comparison(results) + '\n', encoding='utf-8'))
+    picture = dict(format='png', dpi=110, facecolor='white')
+    write_atomic(out/'evaluation.png', lambda p: figure(results).savefig(p, **picture))
     return [write_json(out/'evaluation.json', dict(results=results)), out/'evaluation.md', out/'evaluation.png']

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .clip import CLIP, CLIPConfig
-from .core import choice, read_json, write_json
+from .core import choice, home, read_json, write_json
 from .unet import ModelConfig, UNet
 from .vae import VAE, VAEConfig
 
@@ -144,7 +144,7 @@ def read_pickle(
     file: str | Path,
 ) -> object:
     "What a file that torch or pickle wrote holds, without running anything in it; `ValueError` or `FileNotFoundError` in one line."
-    file = Path(file)
+    file = home(file)
     if file.is_dir(): raise ValueError(f'{file} is a folder: expected a file that v1 wrote')
     if not file.is_file(): raise FileNotFoundError(f'{file} does not exist')
     try:
@@ -222,7 +222,7 @@ def import_v1(
 ) -> Path:  # `out`
     "Make a folder to sample from out of v1's files; `ValueError`, `FileNotFoundError` or `FileExistsError` in one line."
     choice('weights', weights, ('raw', 'ema')), choice('null', null, ('zero', 'text'))
-    out, cfg, files = Path(out), config or ModelConfig.preset('base'), dict(vae=vae, clip=clip, unet=unet)
+    out, cfg, files = home(out), config or ModelConfig.preset('base'), dict(vae=vae, clip=clip, unet=unet)
     if (out/'model_index.json').exists(): raise FileExistsError(f'{out} holds a model already: choose another folder')
     layout = {k: v1_layout(k, blank(k, cfg, 'meta')) for k in files}
     words = read_words(tokenizer, cfg.clip.vocab_size, cfg.clip.length)

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .core import home, lines_of
+
 # %% ../nbs/support/viz.ipynb #34fb0aa0
 def to_pil(
     image,  # PIL picture, uint8 tensor or array (3, h, w) or (h, w, 3), or float in [0, 1]
@@ -112,10 +114,10 @@ def read_log(
     path: str | Path,  # a .jsonl file, as training writes it
 ) -> list[dict]:
     "Records of a log; lines that were cut off are left out, and records of updates that were done again."
-    path = Path(path)
+    path = home(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected the log of a training run (.jsonl)')
     out = []
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in lines_of(path.read_text(encoding='utf-8')):
         try: record = json.loads(line)
         except ValueError: continue
         if record.get('resumed'): out = [r for r in out if r['step'] <= record['step']]
@@ -151,7 +153,7 @@ def run_curves(
 ):  # a matplotlib figure
     "All curves of a run; `FileNotFoundError` where there is no log."
     import matplotlib.pyplot as plt
-    files = {s: Path(run)/'checkpoints'/f'{s}.jsonl' for s in ('vae', 'clip', 'unet')}
+    files = {s: home(run)/'checkpoints'/f'{s}.jsonl' for s in ('vae', 'clip', 'unet')}
     logs = {s: read_log(f) for s, f in files.items() if f.is_file()}
     if not logs: raise FileNotFoundError(f'{run} holds no log: expected a folder that minisd train --out wrote')
     fig, axs = plt.subplots(5, len(logs), figsize=(4.4*len(logs), 12), squeeze=False, layout='constrained')

@@ -1,5 +1,5 @@
 "What a notebook can't show: the package as it is installed, and the two commands' promises."
-import json, subprocess, sys, zipfile
+import json, os, subprocess, sys, zipfile
 from pathlib import Path
 from types import SimpleNamespace as Space
 
@@ -44,6 +44,7 @@ def test_generating_imports_nothing_heavy():
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
 
 
+@pytest.mark.slow    # minutes: every experiment trains
 def test_postmortem_in_short(tmp_path):
     "make postmortem, with four updates a training: every experiment runs, and the table of verdicts can be made of what it writes."
     from minisd.core import read_json
@@ -54,6 +55,23 @@ def test_postmortem_in_short(tmp_path):
     assert results.keys() == read_json(root/'data'/'results'/'v1.json').keys()
     assert verdict_table(results).count('\n|') == len(FINDINGS) + 2    # with the head and its rule
     assert {f.name for f in (tmp_path/'figures').glob('v1_*.png')} == {f.name for f in (root/'figures').glob('v1_*.png')}
+
+
+def test_demo_leaves_the_repository_clean():
+    "make demo writes into the current folder, under a name that git ignores, not over the figure that README shows."
+    import inspect
+    from minisd.cli import demo
+    out = inspect.signature(demo).parameters['out'].default
+    assert out.parent == Path('.') and not (root/out.name).is_dir()
+    for name in (out.name, f'{out.stem}-2{out.suffix}'): assert subprocess.run(['git', 'check-ignore', '-q', name], cwd=root).returncode == 0, name
+
+
+def test_ten_lines_can_be_replayed(tmp_path):
+    "README's first Python lines, as they stand there, and then its replay of the picture that they save."
+    ten = (root/'README.md').read_text(encoding='utf-8').split('## Ten lines')[1].split('```python\n')[1].split('```')[0]
+    code = f'{ten}\nfrom minisd.cli import main\nmain(["replay", "cabin.png"])'
+    r = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(root)), capture_output=True, text=True)
+    assert r.returncode == 0 and r.stdout.splitlines()[-1] == 'identical', r.stdout + r.stderr
 
 
 def test_pictures_that_are_shown_are_there():
