@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['V1_FILES', 'RANGES', 'SERVICE', 'LIMITS', 'Solver', 'SEED', 'EXAMPLE', 'ALLOWED', 'BODY', 'bearer', 'router', 'guard',
-           'ERRORS', 'MADE', 'PLAIN', 'DRAW', 'DRAWN', 'MODEL', 'CSP', 'SAFE', 'PAGE', 'SHOWN', 'check_setting',
-           'ServerConfig', 'variable', 'read_setting', 'from_env', 'open_model', 'ranged', 'not_blank', 'not_bool',
-           'GenerateRequest', 'GenerateResponse', 'Problem', 'Cancelled', 'fault_line', 'side_limits', 'check_request',
-           'taken', 'outcome', 'png', 'data_uri', 'result', 'quality', 'wants_png', 'file_name', 'picture_alone',
-           'problem', 'handle_errors', 'authorised', 'generate', 'Health', 'health', 'Config', 'sizes', 'config',
-           'streamed', 'generate_stream', 'cancel', 'ImageRequest', 'described', 'images_generations', 'named',
-           'models', 'one_model', 'Metrics', 'metrics', 'Frame', 'JsonLines', 'add_pages', 'create_app', 'bind',
-           'Server', 'blamed', 'serve']
+           'ERRORS', 'MADE', 'PLAIN', 'DRAW', 'DRAWN', 'MODEL', 'CSP', 'SAFE', 'PAGE', 'NAMED', 'SHOWN',
+           'check_setting', 'ServerConfig', 'variable', 'read_setting', 'from_env', 'open_model', 'ranged', 'not_blank',
+           'not_bool', 'GenerateRequest', 'GenerateResponse', 'Problem', 'Cancelled', 'fault_line', 'side_limits',
+           'check_request', 'taken', 'outcome', 'png', 'data_uri', 'result', 'quality', 'wants_png', 'file_name',
+           'picture_alone', 'problem', 'handle_errors', 'authorised', 'generate', 'Health', 'health', 'Config', 'sizes',
+           'config', 'streamed', 'generate_stream', 'cancel', 'ImageRequest', 'described', 'images_generations',
+           'named', 'models', 'one_model', 'Metrics', 'metrics', 'Frame', 'JsonLines', 'add_pages', 'create_app',
+           'bind', 'Server', 'blamed', 'serve']
 
 # %% ../nbs/support/serve.ipynb #9bf76a99
 import asyncio, base64, hmac, io, json, logging, math, os, re, signal, socket, time
@@ -46,7 +46,7 @@ from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from . import __version__, core
-from .batcher import Batcher, Engine, Refused, Ticket, log
+from .batcher import APART, Batcher, Engine, Refused, Ticket, log
 from .core import DTYPES, SEEDS, choice, home, machine, number, pick_device, pick_dtype, require
 from .flow import SOLVERS
 from .inference import Output, Pipeline, find_model
@@ -668,6 +668,7 @@ def add_pages(app: FastAPI):
     @app.get('/docs', include_in_schema=False)
     async def docs(): return HTMLResponse(html, headers={'Content-Security-Policy': policy})
 
+NAMED = dict(most='every value to', mean='their mean to')
 SHOWN = ['X-Process-Time', 'X-Request-ID', 'Retry-After', 'Content-Disposition', 'X-Warnings']          # what pages of allowed origins may read of the headers
 
 def create_app(
@@ -683,7 +684,8 @@ def create_app(
         yield
         engine.stop()
         await asyncio.to_thread(engine.join, cfg.grace)
-    about = 'Text to pictures by flow matching. Requests share the calls of one network, step by step.'
+    limit = ', '.join(f'{" ".join(f"{NAMED[k]} {v:g}" for k, v in a.items())} in {dtype}' for dtype, a in APART.items())
+    about = f'Text to pictures by flow matching. Requests share the calls of one network, step by step. A picture is the same as made alone, up to rounding, in levels of 255: {limit}.'
     app = FastAPI(title='minisd', version=__version__, description=about, lifespan=life, docs_url=None, redoc_url=None)
     app.state.cfg, app.state.engine, app.state.metrics, app.state.began, app.state.processor = cfg, engine, metrics, time.time(), machine()['gpu'] or machine()['cpu']
     app.include_router(router), add_pages(app), handle_errors(app)
