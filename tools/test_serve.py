@@ -1,5 +1,5 @@
 "The server as its users meet it: a process of its own where that is the point, a socket, other people's clients."
-import io, json, os, signal, socket, subprocess, sys, tempfile, threading, time
+import io, json, os, signal, socket, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
