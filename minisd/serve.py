@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['V1_FILES', 'RANGES', 'SERVICE', 'LIMITS', 'Solver', 'SEED', 'EXAMPLE', 'ALLOWED', 'BODY', 'bearer', 'router', 'guard',
-           'ERRORS', 'MADE', 'PLAIN', 'DRAW', 'DRAWN', 'MODEL', 'CSP', 'SAFE', 'PAGE', 'SHOWN', 'check_setting',
-           'ServerConfig', 'variable', 'read_setting', 'from_env', 'open_model', 'ranged', 'not_blank', 'not_bool',
-           'GenerateRequest', 'GenerateResponse', 'Problem', 'Cancelled', 'fault_line', 'side_limits', 'check_request',
-           'taken', 'outcome', 'png', 'data_uri', 'result', 'quality', 'wants_png', 'file_name', 'picture_alone',
-           'problem', 'handle_errors', 'authorised', 'generate', 'Health', 'health', 'Config', 'sizes', 'config',
-           'streamed', 'generate_stream', 'cancel', 'ImageRequest', 'described', 'images_generations', 'named',
-           'models', 'one_model', 'Metrics', 'metrics', 'Frame', 'JsonLines', 'add_pages', 'create_app', 'bind',
-           'Server', 'blamed', 'serve']
+           'ERRORS', 'MADE', 'PLAIN', 'DRAW', 'DRAWN', 'MODEL', 'CSP', 'SAFE', 'PAGE', 'NAMED', 'SHOWN',
+           'check_setting', 'ServerConfig', 'variable', 'read_setting', 'from_env', 'open_model', 'ranged', 'not_blank',
+           'not_bool', 'GenerateRequest', 'GenerateResponse', 'Problem', 'Cancelled', 'fault_line', 'side_limits',
+           'check_request', 'taken', 'outcome', 'png', 'data_uri', 'result', 'quality', 'wants_png', 'file_name',
+           'picture_alone', 'problem', 'handle_errors', 'authorised', 'generate', 'Health', 'health', 'Config', 'sizes',
+           'config', 'streamed', 'generate_stream', 'cancel', 'ImageRequest', 'described', 'images_generations',
+           'named', 'models', 'one_model', 'Metrics', 'metrics', 'Frame', 'JsonLines', 'add_pages', 'create_app',
+           'bind', 'Server', 'blamed', 'serve']
 
 # %% ../nbs/support/serve.ipynb #9bf76a99
 import asyncio, base64, hmac, io, json, logging, math, os, re, signal, socket, time
@@ -29,7 +29,6 @@ from unicodedata import normalize
 from urllib.parse import quote
 from uuid import uuid4
 
-import torch
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -46,7 +45,7 @@ from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from . import __version__, core
-from .batcher import Batcher, Engine, Refused, Ticket, log
+from .batcher import APART, Batcher, Engine, Refused, Ticket, log
 from .core import DTYPES, SEEDS, choice, home, machine, number, pick_device, pick_dtype, require
 from .flow import SOLVERS
 from .inference import Output, Pipeline, find_model
@@ -64,7 +63,7 @@ def check_setting(
     "`ValueError` in one line for a setting that can't be used."
     name = name or field
     if field in RANGES: number(name, value, *RANGES[field], whole=field not in ('deadline', 'grace'))
-    if field == 'dtype': choice(name, value, ('', *DTYPES))
+    if field == 'dtype' and value: choice(name, value, DTYPES)
     if field == 'api_key': require(value.isascii() and value.isprintable(), f'{name} holds characters that no header can carry: choose letters, digits and signs of ASCII')      # it is secret: the line must not show it
     for o in value if field == 'cors' else (): require(re.fullmatch(r'https?://[^/\s*]+', o), f'{name} is {o!r}: it must be an origin such as https://example.org, without a path')
 
@@ -668,6 +667,7 @@ def add_pages(app: FastAPI):
     @app.get('/docs', include_in_schema=False)
     async def docs(): return HTMLResponse(html, headers={'Content-Security-Policy': policy})
 
+NAMED = dict(most='no value is off by more than', mean='the mean difference is at most')
 SHOWN = ['X-Process-Time', 'X-Request-ID', 'Retry-After', 'Content-Disposition', 'X-Warnings']          # what pages of allowed origins may read of the headers
 
 def create_app(
@@ -683,7 +683,8 @@ def create_app(
         yield
         engine.stop()
         await asyncio.to_thread(engine.join, cfg.grace)
-    about = 'Text to pictures by flow matching. Requests share the calls of one network, step by step.'
+    limit = ', '.join(f'in {dtype} {NAMED[k]} {v:g}' for dtype, a in APART.items() for k, v in a.items())
+    about = f'Text to pictures by flow matching. Requests share the calls of one network, step by step. A picture is the same as made alone, up to rounding, in levels of 255: {limit}.'
     app = FastAPI(title='minisd', version=__version__, description=about, lifespan=life, docs_url=None, redoc_url=None)
     app.state.cfg, app.state.engine, app.state.metrics, app.state.began, app.state.processor = cfg, engine, metrics, time.time(), machine()['gpu'] or machine()['cpu']
     app.include_router(router), add_pages(app), handle_errors(app)

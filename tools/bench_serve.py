@@ -11,7 +11,7 @@ import psutil
 import torch
 from tqdm import tqdm
 
-from minisd.batcher import Batcher, Ticket
+from minisd.batcher import Batcher, Ticket, off_by
 from minisd.cli import DEMO
 from minisd.core import DTYPES, cpu_has_bf16, machine, read_json, write_json
 from minisd.inference import Pipeline
@@ -138,12 +138,11 @@ def apart(dtype, n):
             calls = list(requests(pick.choice((2, 4, 8, 16)), pick))
             for (call, seed), picture, rows in zip(calls, *beside(pipe, calls)):
                 alone = pipe(**call, generator=torch.Generator().manual_seed(seed)).images[0]
-                off = np.abs(np.asarray(picture).astype(int) - np.asarray(alone))
-                found.setdefault(call['guidance_scale'], []).append((int(off.max()), float(off.mean())))
+                found.setdefault(call['guidance_scale'], []).append(off_by(picture, alone))
                 shared.append(rows)
                 bar.update()
-    guidance = {f'{w:g}': dict(pictures=len(v), most=max(m for m, _ in v), mean=round(max(m for _, m in v), 3)) for w, v in sorted(found.items())}
-    same = sum(m == 0 for v in found.values() for m, _ in v)
+    guidance = {f'{w:g}': dict(pictures=len(v), most=max(o['most'] for o in v), mean=round(max(o['mean'] for o in v), 3)) for w, v in sorted(found.items())}
+    same = sum(o['most'] == 0 for v in found.values() for o in v)
     return dict(pictures=bar.n, same=same, most=max(g['most'] for g in guidance.values()), mean=max(g['mean'] for g in guidance.values()), rows=[min(shared), max(shared)], guidance=guidance)
 
 
