@@ -408,7 +408,8 @@ def replay_file(
     model: Annotated[str | None, typer.Option(help='a shipped model, or a folder [default: what the file names, if that is shipped]')] = None,
 ):
     "Make the picture of a file again from the settings in it, and say whether it is the same. Exit status 1 if not."
-    from minisd.metadata import read_settings, replay, save_png
+    from minisd.metadata import read_settings, save_png
+    from minisd.replay import replay
     out = out or file.with_name(f'{file.stem}-replay.png')
     check_out(out)
     image, r = replay(file, model)
