@@ -25,6 +25,7 @@ from torch import Tensor
 from . import core
 from .core import autocast
 from .inference import Job, Output, Pipeline
+from .threads import threads
 from .viz import to_pil
 
 # %% ../nbs/support/batcher.ipynb #0d9db48a
@@ -290,7 +291,7 @@ def network(
     "Answer the questions of several tickets by one call, or as few as the rows allow; all of them get their answer or none."
     start, many, area = self.clock(), [len(t.question[0]) for t in group], group[0].area
     part = max(1, int(self.rows/area))
-    with autocast(self.pipe.device, self.pipe.dtype):
+    with threads(self.pipe.thread_count(patient=False)), autocast(self.pipe.device, self.pipe.dtype):
         v = torch.cat([self.pipe.net(*rows) for rows in zip(*(q.split(part) for q in joined([t.question for t in group])))])
     answers = [rows.clone() for rows in v.split(many)]     # a view would keep all the rows alive
     if self.pipe.device.type == 'cuda': torch.cuda.synchronize()
@@ -311,7 +312,7 @@ def draw(
 ):
     "Decode the pictures of several tickets."
     z = torch.cat([t.x for t in group])
-    images = torch.cat([self.pipe.decode(part) for part in z.split(self.decodes)]).split([len(t.x) for t in group])
+    with threads(self.pipe.thread_count(patient=False)): images = torch.cat([self.pipe.decode(part) for part in z.split(self.decodes)]).split([len(t.x) for t in group])
     done = [[to_pil(i) for i in part] if part.isfinite().all() else None for part in images]
     for t, pics in zip(group, done):
         if pics: self.end(t, 'done', output=Output(pics, t.job.settings))

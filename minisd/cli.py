@@ -93,6 +93,8 @@ def train(
     fields: Annotated[list[str], typer.Option('--set', metavar='FIELD=VALUE', help='any other field of TrainConfig; may be repeated')] = [],
 ):
     "Train the VAE, then CLIP, then the UNet. Started again with the same options, it goes on where it was. On several GPUs: accelerate launch -m minisd train …"
+    from minisd.threads import spin_briefly
+    spin_briefly()
     from minisd.train import train
     more = parse_set(fields)
     if bad := more.keys() & {'stage', 'preset', 'out', 'data', 'steps', 'minutes', 'batch', 'seed', 'anyway'}: raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
@@ -426,12 +428,14 @@ def info(
     from minisd.core import count_params, machine
     pipe = open_pipeline(model)
     files = sum(f.stat().st_size for f in pipe.folder.rglob('*') if f.is_file())/2**20
+    from minisd.threads import pick_threads
+    n, why = pick_threads()
     fit, m, d = pipe.sampling, machine(), pipe.defaults
     rows = {'model': f'{pipe.name} ({files:.1f} MB, weights {pipe.model_hash})', 'folder': pipe.folder}
     rows |= {p: f'{count_params(getattr(pipe, p))/1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
     rows |= {'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}', 'pictures': f'{pipe.vae.cfg.image_size} px; other sizes in multiples of {pipe.vae.cfg.factor*2**(len(pipe.unet.cfg.mult) - 1)}',
              'defaults': ', '.join(f'{k} {v}' for k, v in d.items()), 'fitted': f'time grid, preview, and weights for {", ".join(fit["weights"])} steps' if fit else 'nothing: minisd fit-sampler makes it',
-             'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last', 'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores'}
+             'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last', 'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores', 'threads': f'{n} ({why}); looked at anew for every call'}
     for k, v in rows.items(): print(f'{k:>10}  {v}')
 
 @app.command('fit-sampler')

@@ -29,6 +29,7 @@ from .clip import CLIP, Tokenizer
 from .core import SEEDS, autocast, check_seed, choice, home, number, pick_device, pick_dtype, read_json, write_json
 from .data import to_rgb
 from .flow import SOLVERS, check_interval, density_grid, fine_states, fit_weights, fitted, guided, path, resolution_shift, shift_time, step_density, time_grid
+from .threads import pick_threads, threads
 from .unet import ModelConfig, UNet
 from .vae import VAE
 from .viz import to_pil
@@ -237,7 +238,7 @@ class Pipeline:
         self.vae, self.clip, self.unet, self.tokenizer = vae.eval(), clip.eval(), unet.eval(), tokenizer
         self.defaults = dict(steps=20, guidance_scale=3., shift=1., solver='euler', guidance_interval=(0., 1.)) | (defaults or {})
         self.sampling, self.name, self.folder, self._interrupt, self._states, self.net = check_sampling(sampling or {}, unet.cfg.in_channels), None, None, False, {}, self.unet
-        self.device = torch.device('cpu')
+        self.device, self.threads = torch.device('cpu'), None                # threads: a number, or None to look at each call
         self.to(pick_device(), dtype)
 
     def to(
@@ -255,6 +256,14 @@ class Pipeline:
         self.device, (self.dtype, self.why) = device, (dtype, 'as asked for') if dtype else pick_dtype(device)
         self._states.clear()
         return self
+
+    def thread_count(
+        self,
+        patient: bool = True,  # see `minisd.threads.Neighbours`
+    ) -> int | None:  # None on a GPU
+        "Threads for the next call: `threads`, or one less for every core that other processes keep busy."
+        if self.device.type != 'cpu': return None
+        return self.threads or pick_threads(patient=patient)[0]
 
     def __getattr__(self, name: str): return elsewhere(name)
     scheduler = property(lambda self: elsewhere('scheduler'), lambda self, value: elsewhere('scheduler'))
@@ -365,6 +374,7 @@ class Job:
     settings: list[dict]  # one a picture
     hold: Callable | None = None  # hold(t, x) -> state, after every step
     paste: Callable | None = None  # paste(images) -> images, at the end, both (n, 3, H, W)
+    threads: int | None = None  # on the CPU, from the first step to the last
 
 @patch
 def pick_size(
@@ -479,13 +489,14 @@ def prepare(
         if not isinstance(latents, Tensor) or tuple(latents.shape) != shape or not latents.isfinite().all(): raise ValueError(f'latents are {f"of shape {tuple(latents.shape)}" if isinstance(latents, Tensor) else repr(latents)[:60]}: they must be a finite tensor of shape {shape}')
         x, seeds = latents.detach().cpu().float(), [None]*n
     name, solve = self.pick_solver(solver, steps, shift is None and not start and size == (self.vae.cfg.image_size,)*2, not (guidance_rescale or zero_star or zero_init) and self.near_fit(w, interval))
-    states, mask = self.encode_prompt(texts + null)
+    n_threads = self.thread_count()
+    with threads(n_threads): states, mask = self.encode_prompt(texts + null)
     (ctx, null_ctx), (m, null_m) = (v.repeat_interleave(k, 0).chunk(2) for v in (states, mask))
     velocity = guided(lambda *args: self.net(*args), ctx, m, null_ctx, null_m, w, interval, guidance_rescale, zero_star, zero_init)
     one = dict(num_inference_steps=steps, guidance_scale=w, guidance_interval=list(interval), guidance_rescale=guidance_rescale, zero_star=zero_star, zero_init=zero_init, start=start,
-               solver=name, shift=shift, height=size[0], width=size[1], model=self.name, model_hash=self.model_hash, dtype=str(self.dtype).removeprefix('torch.'))
+               solver=name, shift=shift, height=size[0], width=size[1], model=self.name, model_hash=self.model_hash, dtype=str(self.dtype).removeprefix('torch.'), threads=n_threads)
     settings = [dict(prompt=texts[i//k], negative_prompt=null[i//k], seed=seeds[i], **one, batch=dict(index=i, seeds=seeds) if len(set(zip(texts, null))) == 1 and None not in seeds else None) for i in range(n)]
-    return Job(velocity, x.to(self.device), self.pick_grid(steps, shift, size, start), solve, settings)
+    return Job(velocity, x.to(self.device), self.pick_grid(steps, shift, size, start), solve, settings, threads=n_threads)
 
 # %% ../nbs/05_inference.ipynb #1f080ddc
 @dataclass
@@ -512,7 +523,7 @@ def run(
     n, guess = len(job.ts) - 1, job.x
     def velocity(x, t):
         nonlocal guess
-        with autocast(self.device, self.dtype): v = job.velocity(x, t)
+        with threads(job.threads), autocast(self.device, self.dtype): v = job.velocity(x, t)
         guess = x + (1 - t)*v
         return v
     def after(i, t, x):
@@ -524,7 +535,8 @@ def run(
         if self._interrupt: break
     stopped = i + 1 < n
     if stopped: job.settings = [dict(s, stopped_at=i + 1) for s in job.settings]
-    yield Output(self.finish(guess if stopped else x, output_type, job.paste), job.settings, stopped)
+    with threads(job.threads): images = self.finish(guess if stopped else x, output_type, job.paste)
+    yield Output(images, job.settings, stopped)
 
 @patch
 def finish(
@@ -860,5 +872,5 @@ def invert(
     z = self.encode_image(image)
     job = self.prepare([prompt]*len(z), num_inference_steps, 1. if prompt.strip() else 0., solver=solver, shift=1., latents=z)
     def velocity(x, t):
-        with autocast(self.device, self.dtype): return job.velocity(x, t)
+        with threads(job.threads), autocast(self.device, self.dtype): return job.velocity(x, t)
     return job.solve(velocity, job.x, job.ts.flip(0)).cpu()

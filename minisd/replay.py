@@ -26,6 +26,7 @@ def check_replay(
     batch = s.get('batch') or dict(index=0, seeds=[s['seed']])
     if not isinstance(batch, dict) or not isinstance(batch.get('seeds'), list) or not 0 < len(batch['seeds']) <= 1000: raise ValueError(f'batch is {batch!r}: it must have an index and a list of seeds')
     if not isinstance(s.get('zero_star', False), bool): raise ValueError(f"zero_star is {s['zero_star']!r}: it must be true or false")
+    if s.get('threads') is not None: number('threads', s['threads'], 1, 1024, whole=True)
     seeds = [check_seed(i) for i in batch['seeds']]
     return number('index', batch.get('index'), 0, len(seeds) - 1, whole=True), seeds, number('scale', s.get('scale', 1), 1, 16, whole=True)
 
@@ -43,6 +44,7 @@ def replay(
     pipe = Pipeline.from_pretrained(s['model'] if model is None else model, dtype)
     if s.get('model_hash') != pipe.model_hash: raise ValueError(f'{path} was made with weights {s.get("model_hash")}, and those of {pipe.name} are {pipe.model_hash}: name the right folder with --model')
     index, seeds, scale = check_replay(s)
+    pipe.threads = s.get('threads')
     stop = lambda p, step, t, kw: setattr(p, '_interrupt', step + 1 == s.get('stopped_at'))
     out = pipe(s['prompt'], num_images_per_prompt=len(seeds), generator=[torch.Generator().manual_seed(i) for i in seeds], callback_on_step_end=stop, **{k: s[k] for k in CALL if k in s})
     image = out.images[index]
