@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SEEDS', 'DTYPES', 'FULL', 'NO_GUARD', 'MARKS', 'choice', 'number', 'require', 'check_seed', 'pick_device',
            'cpu_has_bf16', 'pick_dtype', 'autocast', 'attention_kernel', 'generator', 'home', 'plain_path',
-           'one_line_if_full', 'beside', 'flush', 'write_atomic', 'write_new', 'take_name', 'write_json', 'owned',
-           'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict', 'from_dict',
+           'one_line_if_full', 'beside', 'flush', 'write_atomic', 'write_new', 'take_name', 'write_json', 'ended',
+           'owned', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict', 'from_dict',
            'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
 
 # %% ../nbs/support/core.ipynb #9efe8d5d
@@ -219,6 +219,14 @@ def write_json(
     return write_atomic(path, lambda p: p.write_text(json.dumps(obj, indent=1) + '\n', encoding='utf-8'))
 
 # %% ../nbs/support/core.ipynb #7fd50a45
+def ended(lock: Path) -> bool:
+    "Whether the process that a lock's file names has ended; forked workers of it may hold the lock a moment longer."
+    if os.name != 'posix': return False
+    try: os.kill(int(lock.read_text()), 0)
+    except ProcessLookupError: return True
+    except (OSError, ValueError): pass
+    return False
+
 @contextmanager
 def owned(
     folder: str | Path,  # made if need be
@@ -232,7 +240,7 @@ def owned(
     try:
         with one_line_if_full(folder):
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock.acquire(timeout=10 if ended(file) else 0)
     except filelock.Timeout:
         with suppress(OSError, ValueError): who = f' (process {int(file.read_text())})'
         raise OSError(f'{folder}: another run is at work there{locals().get("who", "")}; wait for it, or end it') from None
