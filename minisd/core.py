@@ -6,8 +6,8 @@
 __all__ = ['SEEDS', 'DTYPES', 'FULL', 'NO_LOCKS', 'NO_GUARD', 'MARKS', 'choice', 'number', 'require', 'check_seed', 'pick_device',
            'cpu_has_bf16', 'pick_dtype', 'autocast', 'attention_kernel', 'generator', 'home', 'DiskFull', 'is_full',
            'plain_path', 'one_line_if_full', 'beside', 'flush', 'write_atomic', 'write_new', 'take_name', 'write_json',
-           'owned', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict', 'from_dict',
-           'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
+           'ended', 'owned', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict',
+           'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'count_params']
 
 # %% ../nbs/support/core.ipynb #9efe8d5d
 import codecs, errno, json, os, re, threading
@@ -232,6 +232,14 @@ def write_json(
 # %% ../nbs/support/core.ipynb #7fd50a45
 NO_LOCKS = errno.ENOLCK, errno.EOPNOTSUPP      # what network folders without locks say: there nobody can be kept out
 
+def ended(lock: Path) -> bool:
+    "Whether the process that a lock's file names has ended; forked workers of it may hold the lock a moment longer."
+    if os.name != 'posix': return False
+    try: os.kill(int(lock.read_text()), 0)
+    except ProcessLookupError: return True
+    except (OSError, ValueError): pass
+    return False
+
 @contextmanager
 def owned(
     folder: str | Path,  # made if need be
@@ -245,7 +253,7 @@ def owned(
     try:
         with one_line_if_full(folder):
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            lock.acquire(timeout=10 if ended(file) else 0)
     except filelock.Timeout:
         with suppress(OSError, ValueError): who = f' (process {int(file.read_text())})'
         raise OSError(f'{folder}: another run is at work there{locals().get("who", "")}; wait for it, or end it') from None

@@ -33,7 +33,7 @@ from .core import (DiskFull, attention_kernel, autocast, check_seed, choice, fro
 from .data import ImageFolder, World
 from .flow import drop_condition, flow_loss, sample, sample_time
 from .sources import HOLDOUT, rank_of, split_of
-from .stream import Stream, clip_updates, open_streams, picture_latents, unet_updates, vae_updates
+from .stream import Stream, clip_updates, open_streams, own_split, picture_latents, unet_updates, vae_updates
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
 from .viz import Live, grid, in_notebook
@@ -50,6 +50,7 @@ class SourceConfig:
     split: str | None = None  # None: "train", or the only one
     template: str | None = None  # caption of a picture without one, columns in braces
     recipe: str | None = None  # of a well-known data set: see `minisd.sources`
+    encoding: str | None = None  # of captions without a byte order mark, such as "cp1252"; None: UTF-8
 
     def __post_init__(self):
         number('buffer', self.buffer, 1, 10**7, whole=True), number('holdout', self.holdout, 0, 1)
@@ -571,13 +572,13 @@ class Pairs:
     def first(self, n: int) -> Tensor: return self.images[:n]
 
 def load_pairs(
-    data: str,  # "world", or a folder in the imagefolder form
+    data: str,  # "world", or anything `open_source` opens that fits into memory
     size: int,  # side of the pictures, pixels
     n: int,  # training pictures of the world
     variants: int = 3,  # captions a picture
     n_val: int = 0,  # validation pictures, of a folder at most; 0: 512
     cache: Path | None = None,  # folder for drawn pictures
-    holdout: float = HOLDOUT,  # share of a folder's pictures that is not trained on, chosen by their names
+    holdout: float = HOLDOUT,  # share of a source's pictures that is not trained on, chosen by their names, where it has no validation split
 ) -> tuple[Pairs, Pairs]:  # training, validation
     "Training and validation pairs; `ValueError` or `FileNotFoundError` in one line if there is nothing to read, or too little."
     if data == 'world':
@@ -585,7 +586,11 @@ def load_pairs(
         style = lambda v: 'short' if v % 3 == 2 else 'rich'          # people also type short prompts
         return tuple(Pairs(w.images(), [w.texts(v, style(v)) for v in range(variants)]) for w in sets)
     folder = ImageFolder(data, size)
-    keys, parts = [Path(name).as_posix() for name, _ in folder.rows], dict(train=[], validation=[])
+    if own := own_split(folder.source):
+        held = ImageFolder(data, size, split=own)
+        part = lambda f, rows: Pairs(f.images()[rows], [[t[j] for j in rows] for t in (f.texts(seed=v) for v in range(variants))])
+        return part(folder, range(len(folder))), part(held, sorted(range(len(held)), key=lambda i: rank_of(held.rows[i][0]))[:n_val or 512])
+    keys, parts = [name for name, _ in folder.rows], dict(train=[], validation=[])
     for i, key in enumerate(keys): parts[split_of(key, holdout)].append(i)
     if not all(parts.values()):
         raise ValueError(f'{data}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for validation at a share of {holdout:g}, and training needs some, too: '
@@ -601,19 +606,19 @@ def check_batch(cfg: TrainConfig, train: Pairs | Stream):
                          f'choose a smaller batch (or accumulate), at most {len(train)} together')
 
 # %% ../nbs/04_train.ipynb #befd03fb
-SOURCE = dict(image_column='image', text_column='text', split='split', template='template', recipe='recipe')      # fields -> arguments of `open_source`
+SOURCE = dict(image_column='image', text_column='text', split='split', template='template', recipe='recipe', encoding='encoding')      # fields -> arguments of `open_source`
 
 def streams(
     data: str,  # "world", or anything `open_source` opens
     cfg: TrainConfig,
 ) -> bool:
     "Whether pictures are read in passing: if asked for, if there are many, or if they are not a plain imagefolder."
-    told, file = [f for f in SOURCE if getattr(cfg, f) is not None], Path(data)/'metadata.jsonl'
+    told, file = [f for f in SOURCE if getattr(cfg, f) is not None], Path(data).expanduser()/'metadata.jsonl'
     if told and (data == 'world' or cfg.stream is False): raise ValueError(f'{told[0]} is for streams: leave it out, or give a source (--data) and no stream=false')
     if data == 'world' and cfg.stream: raise ValueError('the world is drawn into memory: stream=true is for folders, archives and the Hub')
     if data == 'world' or cfg.stream is not None: return bool(cfg.stream)
     if told or not file.is_file(): return True
-    with open(file, 'rb') as lines: return b'"split"' in next(lines, b'') or sum(1 for _ in lines) >= 20_000        # `ImageFolder` knows no splits
+    with open(file, 'rb') as lines: return b'"split"' in next(lines, b'') or sum(1 for _ in lines) >= 20_000        # one that is divided by a column is large, as a rule
 
 # %% ../nbs/04_train.ipynb #00f5b621
 def code_texts(
