@@ -4,7 +4,9 @@ from pathlib import Path
 from minisd.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, planned, v1 = (read_json(root/'data'/'results'/f'{n}.json') for n in ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions', 'train_bench', 'plan', 'v1'))
+FILES = ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions', 'train_bench', 'plan', 'v1', 'serve_apart',
+         'threads_bench')
+nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, planned, v1, beside, spun = (read_json(root/'data'/'results'/f'{n}.json') for n in FILES)
 
 
 def results():
@@ -64,6 +66,24 @@ def serving():
     return ("| clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused |\n|---|---|---|---|---|---|---|---|\n" + rows +
             f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. Refused are those whom the queue of {load['queue']} has no room for, with a time to come again. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
             f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Over {g['requests']:,} requests the process took {g['early']:.0f} MB in the first third and {g['late']:.0f} MB in the last. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again.")
+
+
+def apart():
+    "How near a picture beside others is to the same made alone: what is promised in each precision, and what was measured."
+    from minisd.batcher import APART
+    told = dict(most='no value is off by more than {0:g} of 255 levels', mean='the mean difference of a picture is at most {0:g} levels of 255')
+    rows = [f'in {dtype} {told[k].format(limit)} (measured over {beside[dtype]["pictures"]} pictures: {beside[dtype][k]:.2g})' for dtype, limits in APART.items() for k, limit in limits.items()]
+    return f'Made beside others, a picture is the same as made alone up to rounding: {"; ".join(rows)}. Who needs it to the level serves with `--dtype float32`.'
+
+
+def neighbours():
+    "What a busy neighbour costs."
+    by = {(r['work'], r['way']): r for r in spun['rows']}
+    works = list(dict.fromkeys(r['work'] for r in spun['rows']))
+    rows = [f'| {w} | {by[w, "as minisd chooses"]["idle"]:.2f} | {by[w, "as minisd chooses"]["busy"]:.2f} | {by[w, "torch as it is"]["busy"]:.2f} |' for w in works]
+    m = spun['machine']
+    return ('| | idle | beside a busy process | torch by itself beside it |\n|---|---|---|---|\n' + '\n'.join(rows) +
+            f'\n\nTimes as multiples of what torch takes by itself on the idle machine; {m["cores"]} cores ({m["cpu"]}), {spun["dtype"]}, commit {spun["commit"]}, {spun["date"]}; `make bench-threads` measures it again.')
 
 
 def evaluation():

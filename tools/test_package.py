@@ -92,6 +92,17 @@ def test_guards_stand_where_the_findings_say():
         assert any(f'## {f.guard[1]}' in ''.join(c['source']).splitlines() for c in cells if c['cell_type'] == 'markdown'), (name, f.guard)
 
 
+def test_checks_hold_under_optimisation():
+    "python -O drops assertions: what a user can get wrong is raised, not asserted."
+    import ast
+    for f in (root/'minisd').glob('*.py'):
+        found = [n.lineno for n in ast.walk(ast.parse(f.read_text(encoding='utf-8'))) if isinstance(n, ast.Assert)]
+        assert not found, (f.name, found)
+    code = "from minisd.unet import UNetConfig; UNetConfig(sample_size=60)"
+    r = subprocess.run([sys.executable, '-O', '-c', code], capture_output=True, text=True)
+    assert 'ValueError: UNetConfig: sample_size 60 must be a multiple of 8' in r.stderr, r.stderr
+
+
 def test_nothing_unpickles():
     "Weights are read from safetensors only; the importer of v1's pickles runs nothing in them."
     for f in (root/'minisd').glob('*.py'):
