@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import psutil
 
 # %% ../nbs/support/threads.ipynb #fcd75682
-SPIN = 5000                        # turns of the loop in which a thread waits before it sleeps
+SPIN = 3000                        # turns of the loop in which a thread waits before it sleeps
 OWN = 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
 
 def spin_briefly() -> bool:  # whether it was done

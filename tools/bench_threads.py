@@ -1,7 +1,8 @@
 """Threads and how they wait for one another, beside an idle and a busy second process: ways compared in one run.
 
 Writes data/results/threads_bench.json; --quick: one round, not written. Each way is a process of its own, since OpenMP
-reads its settings once; the ways take turns, idle and busy, so that all see the same machine.
+reads its settings once; the ways take turns, idle and busy, so that all see the same machine. Names of pieces of work
+(one, eight, update, serve, base) measure these alone and leave the other rows of the file as they are.
 """
 import os
 import statistics
@@ -109,13 +110,14 @@ def main():
         print(timed(make(), seconds, least))
         return
     from tqdm import tqdm
-    from minisd.core import machine, pick_dtype, write_json
+    from minisd.core import machine, pick_dtype, read_json, write_json
     from minisd.metrics import commit
-    rounds = 1 if '--quick' in sys.argv else 2
-    got = {(way, work, busy): [] for way in WAYS for work in WORK for busy in (False, True)}
+    rounds, file = 1 if '--quick' in sys.argv else 2, root/'data'/'results'/'threads_bench.json'
+    chosen = [w for w in WORK if w in sys.argv] or list(WORK)
+    got = {(way, work, busy): [] for way in WAYS for work in chosen for busy in (False, True)}
     with tqdm(total=rounds*len(got), unit='run', desc='threads') as bar:
         for _ in range(rounds):
-            for work in WORK:
+            for work in chosen:
                 for busy in (False, True):
                     other = subprocess.Popen([sys.executable, '-c', BUSY]) if busy else None
                     try:
@@ -125,15 +127,18 @@ def main():
                     finally:
                         if other: other.kill(), other.wait()
     rows = []
-    for work in WORK:
+    for work in chosen:
         today = statistics.median(got['torch as it is', work, False])
         for way in WAYS:
             idle, busy = (statistics.median(got[way, work, b]) for b in (False, True))
             rows.append(dict(work=WORK[work][0], way=way, idle_ms=round(idle, 1), busy_ms=round(busy, 1), idle=round(idle/today, 2), busy=round(busy/today, 2),
                              busy_most=round(max(got[way, work, True])/today, 2)))
     for r in rows: print(f'{r["work"]:33} {r["way"]:24} idle {r["idle_ms"]:8.1f} ms {r["idle"]:5.2f}   busy {r["busy_ms"]:8.1f} ms {r["busy"]:5.2f} (most {r["busy_most"]:.2f})')
+    names = [v[0] for v in WORK.values()]
+    if len(chosen) < len(WORK): rows += [r for r in read_json(file)['rows'] if r['work'] not in {WORK[w][0] for w in chosen}]
+    rows.sort(key=lambda r: names.index(r['work']))
     out = dict(rounds=rounds, rows=rows, dtype=str(pick_dtype('cpu')[0]).removeprefix('torch.'), machine=machine(), commit=commit(), date=str(date.today()))
-    if '--quick' not in sys.argv: write_json(root/'data'/'results'/'threads_bench.json', out)
+    if '--quick' not in sys.argv: write_json(file, out)
 
 
 if __name__ == '__main__': main()
