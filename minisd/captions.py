@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .core import choice, number
+from .core import choice, decode_text, home, lines_of, number
 
 # %% ../nbs/support/captions.ipynb #fa65a17a
 FILE_TYPES = 'jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|svg|psd|raw|cr2|nef|dng|mp4|mov|avi|pdf'
@@ -187,21 +187,24 @@ def forms(
 
 # %% ../nbs/support/captions.ipynb #29456ffa
 def read_lines(
-    path: str | Path,  # a text file in UTF-8
+    path: str | Path,  # a text file
     what: str = 'caption',  # what a line holds, for messages
+    encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
 ) -> list[str]:  # without empty lines
     "The lines of a text file; `FileNotFoundError` or `ValueError` in one line."
-    if not Path(path).is_file(): raise FileNotFoundError(f'{path} does not exist: expected a text file with a {what} a line')
-    try: lines = [l.strip() for l in Path(path).read_text(encoding='utf-8-sig').split('\n')]
-    except UnicodeDecodeError: raise ValueError(f'{path} is not text in UTF-8: expected a {what} a line') from None
+    path = home(path)
+    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected a text file with a {what} a line')
+    try: lines = [l.strip() for l in lines_of(decode_text(path.read_bytes(), str(path), encoding))]
+    except ValueError as e: raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
     if not any(lines): raise ValueError(f'{path} holds no {what}: expected one a line')
     return [l for l in lines if l]
 
 def read_words(
     path: str | Path,  # a text file: a word or phrase a line, lines that begin with # left out
+    encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
 ) -> list[str]:
     "A list of words; `FileNotFoundError` or `ValueError` in one line."
-    words = [l for l in read_lines(path, 'word') if not l.startswith('#')]
+    words = [l for l in read_lines(path, 'word', encoding) if not l.startswith('#')]
     if not words: raise ValueError(f'{path} holds no word: expected one a line')
     return words
 
@@ -422,9 +425,11 @@ def captions_of(
         from minisd.data import STYLES, scene_of
         choice('style', style or 'rich', STYLES)
         return (scene_of(i).caption(style or 'rich') for i in range(min(n, 10_000_000)))
-    if str(source).endswith('.txt'): return iter(read_lines(source)[:n])
-    from minisd.sources import open_source
-    return read_shards(open_source(str(source), **options), n, Counter() if skipped is None else skipped)
+    if str(source).lower().endswith('.txt'): return iter(read_lines(source, encoding=options.get('encoding'))[:n])
+    from minisd.sources import open_source, say_notes
+    src = open_source(str(source), **options)
+    say_notes(src)
+    return read_shards(src, n, Counter() if skipped is None else skipped)
 
 def read_shards(
     src,  # a `Source`
@@ -437,7 +442,7 @@ def read_shards(
         share = -(-n//(len(picked) - done))
         for row in src.rows(shard, images=False):
             if share <= 0: break
-            if row.error: skipped[row.error] += 1
+            if row.error: skipped[row.error.partition(' (')[0]] += 1               # the kind, without what is known of this one
             else:
                 texts = (row.texts or ('',))[:share]
                 yield from texts

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .core import choice, home, machine, number, write_atomic, write_json
+from .core import choice, home, machine, number, plain_path, write_atomic, write_json
 from .data import STYLES, World
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from .metrics import (ATTRIBUTES, SD_VAE_BAR, class_templates, commit, flow_bins, interval, load_probe, lpips, psnr, recall, reconstruct, reconstruction,
                             sample_captions, score, sharpness, zero_shot)
-from .sources import HOLDOUT, Row, Source, open_source, split_of
+from .sources import HOLDOUT, Row, Source, open_source, say_notes, split_of
 
 # %% ../nbs/support/evaluation.ipynb #5c5372a4
 CLASS_SENTENCES = 'a photo of a {}', 'a photo of {}', 'a picture of a {}', '{}'
@@ -76,7 +76,9 @@ def held_pairs(
         w = World('validation', size, 2*n, style)
         return Held(w.images()[:n], w.texts()[:n], w.images()[n:], w.scenes()[:n], data)
     from minisd.stream import VALIDATION, held_rows
+    data = plain_path(data)
     source = open_source(data, **options)
+    say_notes(source)
     own = options.get('split') or next((s for s in VALIDATION if s in source.splits and source.split), None)          # a split that was asked for is taken whole
     if own and holdout is not None: raise ValueError(f'{data}: the split {own} is asked, all of it: leave holdout out (--holdout)')
     if own and source.split != own: source = open_source(data, **options | dict(split=own))
@@ -154,7 +156,7 @@ def assess(
     pipe.prepare(['a lake'], steps, guidance)                     # say what is wrong before anything is drawn
     held = held_pairs(data, n, pipe.vae.cfg.image_size, style, **options)
     made, used, seconds = sample_captions(pipe, held.texts, steps, guidance, seed, batch)
-    out = dict(model=str(model), settings=dict(data=str(data), captions=len(held.texts), style=style if held.scenes else None, batch=batch, seed=seed) | used,
+    out = dict(model=str(model), settings=dict(data=held.data, captions=len(held.texts), style=style if held.scenes else None, batch=batch, seed=seed) | used,
                vae=assess_vae(pipe, held.images), clip=assess_clip(pipe, held), flow=flow_bins(pipe, held.images, held.texts, min(10, len(held.texts)), draws=2, seed=seed))
     if held.scenes:
         probe, count = load_probe(), lambda a: sum(len(s.subjects) for s in held.scenes) if a in ('subject', 'colour', 'depth') else len(held.scenes)
@@ -231,6 +233,7 @@ def comparison(
 ) -> str:  # Markdown
     "A table with a column a result; of two also their difference, marked where it exceeds two standard errors."
     asked = [{k: r['settings'][k] for k in ('data', 'captions', 'style', 'seed')} for r in results]
+    for a in asked: a['data'] = plain_path(a['data'], absolute=True)
     if diff := [a for a in asked if a != asked[0]]: raise ValueError(f'results on {asked[0]} and {diff[0]} cannot be compared: measure them on the same')
     lines, two = [{m.name: m for m in measures(r)} for r in results], len(results) == 2
     rows = [['measure', 'better', *(Path(r['model']).name for r in results), *(['difference'] if two else []), 'real pictures']]
