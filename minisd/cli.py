@@ -321,7 +321,7 @@ def generate(
     overwrite: Annotated[bool, typer.Option('--overwrite', help='write over files that exist')] = False,
 ):
     "Make pictures of a prompt, or of a file of prompts."
-    from minisd.metadata import save_png
+    from minisd.png import save_png
     prompts = read_prompts(prompt)
     jobs = [(p, seed_after(seed, i)) for i, p in enumerate(p for p in prompts for _ in range(n))]
     names = iter(out_names(out, jobs[:1] if grid else jobs))
@@ -372,7 +372,7 @@ def set_option(
 # %% ../nbs/support/cli.ipynb #cf186f95
 def paint(pipe, prompt: str, options: dict, out: Path, scale: int, colours: bool) -> dict:  # the options with the next seed
     "One round of `repl`: sample, save, show."
-    from minisd.metadata import save_png
+    from minisd.png import save_png
     o = options
     for done in batches(pipe, [prompt], o['n'], o['seed'], o['steps'], o['guidance'], o['negative'], solver=o['solver']):
         for image, s, name in zip(done.images, done.settings, out_names(out, [(prompt, seed_after(o['seed'], i)) for i in range(o['n'])])):
@@ -416,12 +416,11 @@ def replay_file(
     model: Annotated[str | None, typer.Option(help='a shipped model, or a folder [default: what the file names, if that is shipped]')] = None,
 ):
     "Make the picture of a file again from the settings in it, and say whether it is the same. Exit status 1 if not."
-    from minisd.metadata import read_settings, save_png
-    from minisd.replay import replay
+    from minisd.metadata import replay
     out = out or file.with_name(f'{file.stem}-replay.png')
     check_out(out)
-    image, r = replay(file, model)
-    print(save_png(image, out, {k: v for k, v in read_settings(file).items() if k not in ('version', 'pixels')}))
+    _, r = replay(file, model, out)
+    print(r['saved'])
     if r['changed']: print(f'{file} was changed since it was saved')
     print('identical' if r['identical'] else f'{r["pixels"]} pixels differ, by {r["levels"]} of 255 levels at most')
     return 0 if r['identical'] else 1
@@ -494,7 +493,7 @@ def demo(
     import torch
     from tqdm import tqdm
     from minisd.inference import Pipeline
-    from minisd.metadata import save_png
+    from minisd.png import save_png
     from minisd.viz import grid
     pipe = Pipeline.from_pretrained(model)
     pipe.prepare(DEMO, steps, guidance)                                                  # say what is wrong before the bar

@@ -92,7 +92,7 @@ class Output:
         overwrite: bool = False,  # write over a file of that name
     ) -> list[Path]:  # the files that were written
         "Write the pictures with their settings (PNG only)."
-        from minisd.metadata import save_png
+        from minisd.png import save_png
         number('scale', scale, 1, 16, whole=True)
         files = []
         for image, s in zip(map(to_pil, self.images), self.settings):

@@ -49,7 +49,7 @@ from .batcher import APART, Batcher, Engine, Refused, Ticket, log
 from .core import DTYPES, SEEDS, choice, home, machine, number, pick_device, pick_dtype, require
 from .flow import SOLVERS
 from .inference import Output, Pipeline, find_model
-from .metadata import png_info
+from .png import png_info
 
 # %% ../nbs/support/serve.ipynb #59f8b857
 V1_FILES = 'vae_path', 'clip_path', 'unet_path', 'tokenizer_path'

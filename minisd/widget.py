@@ -366,7 +366,7 @@ def to_save(self: Studio) -> list[tuple[Image.Image, str, dict]]:  # picture, en
 @patch
 def on_save(self: Studio):
     "Write what is shown; say where it went."
-    from minisd.metadata import save_png
+    from minisd.png import save_png
     with self.told():
         folder, paths = Path(self.folder.value).expanduser(), []
         if folder.exists() and not folder.is_dir(): raise ValueError(f'{folder} is a file: name a folder to save to')
