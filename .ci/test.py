@@ -114,7 +114,9 @@ def jobs(what: str) -> list[Job]:
     if what == 'test':
         run += [Job(name(p), partial(notebook, p, False)) for p in all_notebooks]
         run += [Job('site', [python, '-W', 'ignore', 'tools/docs/build.py'])]
-    else: run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
+    else:
+        run += [Job('v1 put back', [python, 'tools/put_back.py'])]
+        run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
     for p in sorted((ROOT/'tools').glob('test_*.py')):
         marks = 'pytest.mark.slow' in p.read_text()
         if what == 'slow' and not marks: continue

@@ -23,7 +23,7 @@ FAULTS = dict(
     negatives=('def prepare(run, micro): cache_gradients(run, micro, lambda net, b: embed(net, b)[:3], cfg.agree)', 'def prepare(run, micro): pass'),
     floors=('per_channel.clamp(min=free_bits)', 'per_channel.clamp(min=free_bits/d.mean[0].numel())'),
     generic=("                 style: str = 'rich'", "                 style: str = 'generic'"),
-    crops=("ImageOps.fit(ImageOps.exif_transpose(im).convert('RGB'), (size, size), Image.BICUBIC)", "ImageOps.exif_transpose(im).convert('RGB').resize((size, size), Image.BICUBIC)"))
+    crops=('ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)), (size, size), Image.BICUBIC)', 'to_rgb(ImageOps.exif_transpose(im)).resize((size, size), Image.BICUBIC)'))
 
 
 def tried(name):
@@ -39,7 +39,7 @@ def tried(name):
     shell, heading = CaptureShell(path='.'), ''
     for c in nb.cells:
         heading = next((l.lstrip('# ') for l in reversed(c.source.splitlines()) if l.startswith(('## ', '### '))), heading) if c.cell_type == 'markdown' else heading
-        if c.cell_type != 'code' or 'nbdev_export' in c.source or '#| eval: false' in c.source: continue
+        if c.cell_type != 'code' or 'nbdev_export' in c.source or '#| eval: false' in c.source or c.source.startswith('#| slow'): continue
         shell.run(c.source)
         if shell.exc: return heading, f'{type(shell.exc).__name__}: {str(shell.exc).strip().splitlines()[0] if str(shell.exc).strip() else c.source.strip().splitlines()[-1][:100]}'
     return '', 'no test noticed'
