@@ -425,7 +425,7 @@ def captions_of(
         from minisd.data import STYLES, scene_of
         choice('style', style or 'rich', STYLES)
         return (scene_of(i).caption(style or 'rich') for i in range(min(n, 10_000_000)))
-    if str(source).lower().endswith('.txt'): return iter(read_lines(source, encoding=options.get('encoding'))[:n])
+    if str(source).lower().endswith('.txt') and not home(source).is_dir(): return iter(read_lines(source, encoding=options.get('encoding'))[:n])
     from minisd.sources import open_source, say_notes
     src = open_source(str(source), **options)
     say_notes(src)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FOLDERS', 'app', 'Encoding', 'Model', 'Steps', 'Guidance', 'Solver', 'LAST', 'Seed', 'Scale', 'Dtype', 'HELP', 'DEMO',
-           'at_home', 'Commands', 'say_version', 'options', 'parse_set', 'train', 'draw_curves', 'make_plan',
-           'report_captions', 'parse_bounds', 'prepare_source', 'check_out', 'out_names', 'read_prompts',
+           'at_home', 'Commands', 'say_version', 'options', 'source_options', 'parse_set', 'train', 'draw_curves',
+           'make_plan', 'report_captions', 'parse_bounds', 'prepare_source', 'check_out', 'out_names', 'read_prompts',
            'open_pipeline', 'seed_after', 'batches', 'generate', 'blocks', 'set_option', 'paint', 'repl', 'replay_file',
            'info', 'fit_sampler', 'demo', 'import_files', 'parse_network', 'evaluate', 'serve_model', 'print_anything',
            'error_line', 'run', 'main']
@@ -60,6 +60,18 @@ def say_version(
 def options(
     version: Annotated[bool, typer.Option('--version', is_eager=True, callback=say_version, help='say which version this is')] = False,
 ): pass
+
+def source_options(
+    data: str,  # "world", or a data set
+    **given,  # arguments of what opens it; None: not given
+) -> dict:
+    "The options that were given; `ValueError` in one line for the world, which needs none."
+    options = {k: v for k, v in given.items() if v is not None}
+    if options and data.partition(':')[0] == 'world':
+        name = min(options)
+        name = dict(image='image-column', text='text-column', column='class-column').get(name, name)
+        raise ValueError(f'--{name} is for a data set, and the world needs none: name a data set')
+    return options
 
 Encoding = Annotated[str | None, typer.Option(help='of captions in text files without a byte order mark, such as cp1252 or cp932 [default: utf-8]')]
 
@@ -156,7 +168,9 @@ def report_captions(
     if out: check_out(out, pictures=False)
     if len({f.stem for f in words}) < len(words): raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     lists, skipped = {f.stem: read_words(f, encoding) for f in words}, Counter()
-    report = caption_report(captions_of(source, n, skipped, text=text_column, image=image_column, split=split, template=template, recipe=recipe, encoding=encoding), lists or None, batch)
+    options = source_options(source, text=text_column, image=image_column, split=split, template=template, recipe=recipe,
+                             encoding=encoding)
+    report = caption_report(captions_of(source, n, skipped, **options), lists or None, batch)
     print(report_text(report, Path(source).name))
     if skipped: print(f'{sum(skipped.values()):,} rows left out: ' + ', '.join(f'{why} ({c:,})' for why, c in skipped.most_common(5)))
     if out: print(write_json(out, dict(source=source, skipped=dict(skipped), **report)))
@@ -463,9 +477,10 @@ def fit_sampler(
     from minisd.inference import fit_sampling, shipped
     from minisd.vae import to_unit
     if str(model) in shipped(): raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
+    options = source_options(data, image=image_column, text=text_column, split=split, template=template, recipe=recipe,
+                             encoding=encoding)
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
-    options = dict(image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding)
     items = World('train', size, n) if data == 'world' else ImageFolder(data, size, n, **options)
     some = [items[i] for i in range(min(n, len(items)))]
     with owned(pipe.folder):
@@ -554,11 +569,8 @@ def evaluate(
     if out and out.suffix == '.json': check_out(out, pictures=False)
     elif out: check_out(out/'evaluation.json', pictures=False)
     network = parse_network(open_clip)
-    given = dict(holdout=holdout, image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding, column=class_column)
-    options = {k: v for k, v in given.items() if v is not None}
-    if options and data == 'world':
-        name = min(options)
-        raise ValueError(f'--{dict(image="image-column", text="text-column", column="class-column").get(name, name)} is for a data set: name one with --data')
+    options = source_options(data, holdout=holdout, image=image_column, text=text_column, split=split, template=template,
+                             recipe=recipe, encoding=encoding, column=class_column)
     from minisd.evaluation import assess, comparison, write
     models = models or ['nano']
     for m in models: open_pipeline(m)                              # say what is wrong with any before the first is measured
