@@ -157,6 +157,7 @@ def plain_path(
     path = home(spec)
     return str(path.resolve() if absolute else path)
 
+# %% ../nbs/support/core.ipynb #6905d4e0
 @contextmanager
 def one_line_if_full(
     path: str | Path,  # what was to be written
@@ -182,6 +183,7 @@ def flush(path: Path):
     "Wait until a file is on the disk."
     with open(path, 'rb+') as f: os.fsync(f.fileno())
 
+# %% ../nbs/support/core.ipynb #67cbea7f
 def write_atomic(
     path: str | Path,  # where the file shall be
     write: Callable,  # called with a temporary path in the same folder
