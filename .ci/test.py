@@ -159,7 +159,7 @@ def main() -> int:
     begun = time.monotonic()
     preload()
     todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
-    from minisd.core import machine, pick_dtype
+    from minisd.base.core import machine, pick_dtype
     dtype, why = pick_dtype('cpu')
     print(f'{len(todo)} jobs, {a.jobs} at a time, on {machine()["cpu"]}, {machine()["cores"]} cores, in {str(dtype).removeprefix("torch.")} ({why})', flush=True)
     known = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}

@@ -17,7 +17,7 @@ from einops import rearrange, repeat
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .core import Pretrained, require, write_atomic
+from .base.core import Pretrained, require, write_atomic
 
 # %% ../nbs/01_clip.ipynb #cd91bf34
 class Tokenizer:

@@ -16,7 +16,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .core import choice, number
+from .base.core import choice, number
 
 # %% ../nbs/03_flow.ipynb #2b8cc234
 def expand(

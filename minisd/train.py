@@ -24,19 +24,20 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .augment import augment, draw_augmentation, swap_sides
-from .cache import Latents, cache_latents, encode
-from .checkpoint import Checkpoints, damage
+from .pictures.augment import augment, draw_augmentation, swap_sides
+from .training.cache import Latents, cache_latents, encode
+from .training.checkpoint import Checkpoints, damage
 from .clip import CLIP, Tokenizer, clip_loss
-from .core import (DiskFull, attention_kernel, autocast, check_seed, choice, from_dict, generator, home, is_full, load_state, machine, number, owned, pick_device,
-                         pick_dtype, read_json, require, to_dict, write_atomic, write_json)
-from .data import ImageFolder, World
+from .base.core import DiskFull, attention_kernel, autocast, check_seed, choice, from_dict, generator, home, is_full, load_state, machine, number, owned, pick_device, pick_dtype, read_json, require, to_dict, write_atomic, write_json
+from .pictures.images import ImageFolder
+from .world.dataset import World
 from .flow import drop_condition, flow_loss, sample, sample_time
-from .sources import HOLDOUT, rank_of, split_of
-from .stream import Stream, clip_updates, open_streams, own_split, picture_latents, unet_updates, vae_updates
+from .pictures.sources import HOLDOUT, rank_of, split_of
+from .pictures.stream import Stream, clip_updates, open_streams, own_split, picture_latents, unet_updates, vae_updates
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
-from .vae import VAE, kl_loss, kl_weight, recon_loss, to_unit
-from .viz import Live, grid, in_notebook
+from .vae import VAE, kl_loss, kl_weight, recon_loss
+from .base.core import to_unit
+from .base.viz import Live, grid, in_notebook
 
 # %% ../nbs/04_train.ipynb #4996baf3
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SourceConfig:
     text_column: str | None = None  # where it has its captions; several, separated by commas; None: found by itself
     split: str | None = None  # None: "train", or the only one
     template: str | None = None  # caption of a picture without one, columns in braces
-    recipe: str | None = None  # of a well-known data set: see `minisd.sources`
+    recipe: str | None = None  # of a well-known data set: see `minisd.pictures.sources`
     encoding: str | None = None  # of captions without a byte order mark, such as "cp1252"; None: UTF-8
 
     def __post_init__(self):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .clip import Block, CLIPConfig, SelfAttention, key_mask
-from .core import Pretrained, choice, require
+from .base.core import Pretrained, choice, require
 from .vae import VAEConfig
 
 # %% ../nbs/02_unet.ipynb #14ff0a1d

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minisd.core import machine, write_json
-from minisd.data import render
+from minisd.base.core import machine, write_json
+from minisd.world.painter import render
 from minisd.inference import Pipeline
-from minisd.metrics import commit
+from minisd.measuring.metrics import commit
 
 root, prompt = Path(__file__).resolve().parents[1], 'a red cabin left of a lake at sunset'
 
@@ -25,7 +25,7 @@ def median(f, n=5):
 
 def generate():
     with tempfile.TemporaryDirectory() as d:
-        subprocess.run([sys.executable, '-m', 'minisd.cli', 'generate', prompt, '--seed', '42', '--out', f'{d}/x.png'], check=True, capture_output=True)
+        subprocess.run([sys.executable, '-m', 'minisd.apps.cli', 'generate', prompt, '--seed', '42', '--out', f'{d}/x.png'], check=True, capture_output=True)
         assert Path(f'{d}/x.png').stat().st_size
 
 

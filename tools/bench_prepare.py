@@ -7,11 +7,12 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from minisd.core import machine, write_json
-from minisd.data import render, scene_of
-from minisd.metrics import commit
-from minisd.prepare import PrepareConfig, encode, prepare_piece
-from minisd.sources import open_source
+from minisd.base.core import machine, write_json
+from minisd.world.painter import render
+from minisd.world.scenes import scene_of
+from minisd.measuring.metrics import commit
+from minisd.pictures.prepare import PrepareConfig, encode, prepare_piece
+from minisd.pictures.sources import open_source
 
 root, sides, rounds = Path(__file__).resolve().parents[1], (683, 1024), 7
 
@@ -34,7 +35,7 @@ def folder(d, files):
 
 
 def alone(files, cfg):
-    "Decode, resize, encode, as `minisd.data.read_picture` does, and nothing else."
+    "Decode, resize, encode, as `minisd.pictures.images.read_picture` does, and nothing else."
     for f in files:
         with Image.open(f) as im:
             im.draft('RGB', (2*cfg.size, 2*cfg.size))
@@ -69,7 +70,7 @@ def speed(d, n=128):
 
 CHILD = '''
 import sys
-from minisd.prepare import PrepareConfig, prepare
+from minisd.pictures.prepare import PrepareConfig, prepare
 peak = lambda: next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))/1024   # ru_maxrss would begin with the parent's
 before = peak()
 m = prepare(sys.argv[1], sys.argv[2], PrepareConfig(size=128, near=None, validation=0.05), workers=1)

@@ -7,10 +7,10 @@ import torch
 from tqdm import tqdm
 
 from minisd.clip import CLIP, Tokenizer
-from minisd.core import cpu_has_bf16, machine, read_json, write_json
-from minisd.data import World
+from minisd.base.core import cpu_has_bf16, machine, read_json, write_json
+from minisd.world.dataset import World
 from minisd.inference import Pipeline
-from minisd.metrics import commit
+from minisd.measuring.metrics import commit
 from minisd.unet import ModelConfig, UNet
 from minisd.vae import VAE
 

@@ -11,12 +11,12 @@ import psutil
 import torch
 from tqdm import tqdm
 
-from minisd.batcher import Batcher, Ticket, off_by
-from minisd.cli import DEMO
-from minisd.core import DTYPES, cpu_has_bf16, machine, read_json, write_json
+from minisd.sampling.batcher import Batcher, Ticket, off_by
+from minisd.apps.cli import DEMO
+from minisd.base.core import DTYPES, cpu_has_bf16, machine, read_json, write_json
 from minisd.inference import Pipeline
-from minisd.metrics import commit
-from minisd.serve import ServerConfig
+from minisd.measuring.metrics import commit
+from minisd.apps.serve import ServerConfig
 
 root = Path(__file__).resolve().parents[1]
 FILE, FIGURE = root/'data'/'results'/'serve_bench.json', root/'figures'/'serve_load.png'

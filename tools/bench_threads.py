@@ -45,7 +45,7 @@ def sampling(n: int):
 def training():
     "An update of nano's UNet, as in `minisd train`."
     import torch
-    from minisd.core import attention_kernel, autocast, pick_dtype
+    from minisd.base.core import attention_kernel, autocast, pick_dtype
     from minisd.unet import ModelConfig, UNet
     cfg = ModelConfig.preset('nano').unet
     net = UNet(cfg).to(memory_format=torch.channels_last)
@@ -62,7 +62,7 @@ def training():
 
 def serving():
     "Twelve requests of one picture at once, through the batcher."
-    from minisd.batcher import Batcher, Ticket
+    from minisd.sampling.batcher import Batcher, Ticket
     from minisd.inference import Pipeline
     batcher = Batcher(Pipeline.from_pretrained('nano'))
     def load():
@@ -74,8 +74,8 @@ def serving():
 def base():
     "A guided call of base's UNet at 512 px."
     import torch
-    from minisd.core import autocast, pick_dtype
-    from minisd.threads import pick_threads, threads
+    from minisd.base.core import autocast, pick_dtype
+    from minisd.base.threads import pick_threads, threads
     from minisd.unet import ModelConfig, UNet
     cfg = ModelConfig.preset('base').unet
     net = UNet(cfg).to(memory_format=torch.channels_last).eval()
@@ -103,15 +103,15 @@ def measure(way: str, work: str) -> float:
 
 def main():
     if '--one' in sys.argv:
-        from minisd.threads import spin_briefly
+        from minisd.base.threads import spin_briefly
         _, make, seconds, least, spin = WORK[sys.argv[-1]]
         if spin and not os.environ.get('MINISD_THREADS'): spin_briefly()
         if os.environ.get('MINISD_THREADS') == '1': __import__('torch').set_num_threads(1)
         print(timed(make(), seconds, least))
         return
     from tqdm import tqdm
-    from minisd.core import machine, pick_dtype, read_json, write_json
-    from minisd.metrics import commit
+    from minisd.base.core import machine, pick_dtype, read_json, write_json
+    from minisd.measuring.metrics import commit
     rounds, file = 1 if '--quick' in sys.argv else 2, root/'data'/'results'/'threads_bench.json'
     chosen = [w for w in WORK if w in sys.argv] or list(WORK)
     got = {(way, work, busy): [] for way in WAYS for work in chosen for busy in (False, True)}

@@ -1,4 +1,4 @@
-"Training steps compared: tools/bench_train.py. Ratios from one run on one machine, into data/results/train_bench.json: what the caches gain, and a base step against v1's. On a GPU also peak memory under a T4's cap against minisd.plan."
+"Training steps compared: tools/bench_train.py. Ratios from one run on one machine, into data/results/train_bench.json: what the caches gain, and a base step against v1's. On a GPU also peak memory under a T4's cap against minisd.measuring.plan."
 import statistics, sys, tempfile, time
 from datetime import date
 from pathlib import Path
@@ -9,14 +9,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 import minisd.unet
-from minisd.cache import cache_latents
+from minisd.training.cache import cache_latents
 from minisd.clip import CLIP, Tokenizer
-from minisd.core import attention_kernel, autocast, generator, machine, pick_device, pick_dtype, write_json
+from minisd.base.core import attention_kernel, autocast, generator, machine, pick_device, pick_dtype, write_json
 from minisd.flow import flow_loss
-from minisd.metrics import commit
+from minisd.measuring.metrics import commit
 from minisd.train import EMA, TrainConfig, keep_layout, load_pairs, make_optimizer, recipe, to_device, unet_batches
 from minisd.unet import ModelConfig, UNet
-from minisd.vae import VAE, to_unit
+from minisd.vae import VAE
+from minisd.base.core import to_unit
 
 root, device = Path(__file__).resolve().parents[1], pick_device()
 dtype = torch.float16 if device.type == 'cuda' else pick_dtype(device)[0]      # on any GPU as on a T4
@@ -138,7 +139,7 @@ def against_v1(batch, accumulate, rounds):
 
 def peaks():
     "Peak memory of base steps on this GPU, flash attention off, against the plan's."
-    from minisd.plan import step_memory
+    from minisd.measuring.plan import step_memory
     torch.cuda.set_per_process_memory_fraction(min(1., T4/torch.cuda.get_device_properties(0).total_memory))
     mc, rows = ModelConfig.preset('base'), []
     for batch, checkpointing in ((8, False), (32, False), (32, True)):

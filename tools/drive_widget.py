@@ -5,9 +5,9 @@ from pathlib import Path
 import nbformat
 
 root = Path(__file__).resolve().parents[1]
-CELLS = ['''from minisd.data import World
+CELLS = ['''from minisd.world.painter import World
 from minisd.inference import Pipeline, fit_preview
-from minisd.widget import widget''',
+from minisd.apps.widget import widget'''
 '''pipe = Pipeline.from_pretrained('nano')
 pipe.sampling = dict(preview=fit_preview(pipe.vae, World(n=32).images()/127.5 - 1)) | pipe.sampling
 box = widget(pipe, seed=42)

@@ -1,14 +1,14 @@
-"What training needs on a T4, computed without one (minisd.plan): into data/results/plan.json."
+"What training needs on a T4, computed without one (minisd.measuring.plan): into data/results/plan.json."
 from datetime import date
 from pathlib import Path
 
-from minisd.core import machine, write_json
-from minisd.metrics import commit
-from minisd.plan import plan
+from minisd.base.core import machine, write_json
+from minisd.measuring.metrics import commit
+from minisd.measuring.plan import plan
 from minisd.train import recipe
 
 root = Path(__file__).resolve().parents[1]
-GPU, UTILISATION = 't4', 0.17    # the share of a T4's peak that UNets of diffusers reach, see nbs/support/plan.ipynb
+GPU, UTILISATION = 't4', 0.17    # the share of a T4's peak that UNets of diffusers reach, see nbs/measuring/plan.ipynb
 
 def main():
     rows = []

@@ -7,9 +7,9 @@ import matplotlib; matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import torch
 
-from minisd.core import machine, read_json, write_json
-from minisd.metrics import commit
-from minisd.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, crops, floors, measured, preview_range, result, waterfall
+from minisd.base.core import machine, read_json, write_json
+from minisd.measuring.metrics import commit
+from minisd.lab.postmortem import CASES, LEFT, SHARES, SINGLE, Faults, Lab, Nets, averaging, batchnorm, between_sessions, clips, crops, floors, measured, preview_range, result, waterfall
 
 root, small = Path(__file__).resolve().parents[1], '--small' in sys.argv
 out = Path(sys.argv[sys.argv.index('--small') + 1]) if small else root

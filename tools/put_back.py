@@ -2,10 +2,10 @@
 import json, os, subprocess, sys
 from pathlib import Path
 
-from minisd.postmortem import FINDINGS
+from minisd.lab.postmortem import FINDINGS
 
 root = Path(__file__).resolve().parents[1]
-# what to change in the guarding notebook (minisd.postmortem.FINDINGS): as it stands, and as v1 had it
+# what to change in the guarding notebook (minisd.lab.postmortem.FINDINGS): as it stands, and as v1 had it
 FAULTS = dict(
     own=('return min(self.decay, (1 + self.updates)/(10 + self.updates))', 'return self.decay'),
     other=("self.ema.state, self.ema.updates = {k: v.to(self.acc.device) for k, v in parts['ema'].items()}, info['ema_updates']", 'pass'),

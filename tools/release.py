@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from minisd.core import read_json, write_json
-from minisd.data import World
+from minisd.base.core import read_json, write_json
+from minisd.world.dataset import World
 from minisd.inference import Pipeline, fit_sampling
-from minisd.metrics import evaluate
+from minisd.measuring.metrics import evaluate
 from minisd.train import STAGES
-from minisd.vae import to_unit
-from minisd.viz import curves, read_log
+from minisd.base.core import to_unit
+from minisd.base.viz import curves, read_log
 
 root = Path(__file__).resolve().parents[1]
 run, dest = Path(sys.argv[1] if len(sys.argv) > 1 else 'runs/nano'), root/'minisd'/'weights'/'nano'

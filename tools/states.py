@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minisd.cache import cache_latents
+from minisd.training.cache import cache_latents
 from minisd.clip import CLIP
-from minisd.core import machine, read_json, write_json
-from minisd.data import World
+from minisd.base.core import machine, read_json, write_json
+from minisd.world.dataset import World
 from minisd.inference import Pipeline
-from minisd.metrics import HEADS, commit, labels, recall
+from minisd.world.probe import HEADS, labels
+from minisd.measuring.metrics import commit, recall
 from minisd.train import cache_texts, load_pairs, recipe, train_clip
 from minisd.unet import CrossAttention, ModelConfig
 

@@ -7,11 +7,12 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm import tqdm
 
-from minisd.core import generator, machine, read_json, write_json
-from minisd.data import World
+from minisd.base.core import generator, machine, read_json, write_json
+from minisd.world.dataset import World
 from minisd.flow import SOLVERS, density_grid, fitted, heun, time_grid
 from minisd.inference import Pipeline
-from minisd.metrics import commit, load_probe, score
+from minisd.measuring.metrics import commit
+from minisd.world.probe import load_probe, score
 
 root = Path(__file__).resolve().parents[1]
 FILE, DISTANCE, CAPTIONS, BATCH = root/'data'/'results'/'sweep.json', 32, 300, 50

@@ -1,7 +1,7 @@
 "The tables that README.md and the site show, made from data/results alone. Links in them are relative to the repository."
 from pathlib import Path
 
-from minisd.core import read_json
+from minisd.base.core import read_json
 
 root = Path(__file__).resolve().parents[1]
 FILES = ('nano', 'nano_15min', 'bench', 'sweep', 'sample_bench', 'serve_bench', 'evaluation', 'prepare_bench', 'captions', 'train_bench', 'plan', 'v1', 'serve_apart',
@@ -11,7 +11,7 @@ nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, plann
 
 def results():
     "Score and ceiling of each attribute."
-    from minisd.metrics import table
+    from minisd.measuring.metrics import table
     return table(nano)
 
 
@@ -36,7 +36,7 @@ def quick():
 
 def changes(stage):
     "Options for what the long run's recipe has otherwise than the preset's."
-    from minisd.core import to_dict
+    from minisd.base.core import to_dict
     from minisd.train import recipe
     was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in now.items() if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every', 'compile'))
@@ -70,7 +70,7 @@ def serving():
 
 def apart():
     "How near a picture beside others is to the same made alone: what is promised in each precision, and what was measured."
-    from minisd.batcher import APART
+    from minisd.sampling.batcher import APART
     told = dict(most='no value is off by more than {0:g} of 255 levels', mean='the mean difference of a picture is at most {0:g} levels of 255')
     rows = [f'in {dtype} {told[k].format(limit)} (measured over {beside[dtype]["pictures"]} pictures: {beside[dtype][k]:.2g})' for dtype, limits in APART.items() for k, limit in limits.items()]
     return f'Made beside others, a picture is the same as made alone up to rounding: {"; ".join(rows)}. Who needs it to the level serves with `--dtype float32`.'
@@ -88,8 +88,9 @@ def neighbours():
 
 def evaluation():
     "What is measured beside the attributes, which have a table of their own."
-    from minisd.evaluation import digits, footnote, measures
-    from minisd.metrics import ATTRIBUTES, SD_VAE_BAR as bar
+    from minisd.measuring.evaluation import digits, footnote, measures
+    from minisd.world.probe import ATTRIBUTES
+    from minisd.measuring.metrics import SD_VAE_BAR as bar
     others = [m for m in measures(whole) if m.name not in {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}]
     rows = '\n'.join(f'| {m.name} | {m.better} | {m} | {digits(m.real)} |' for m in others)
     f = whole['flow']
@@ -109,7 +110,7 @@ def prepare():
 
 def captions():
     "Attribute accuracy by kind of caption."
-    from minisd.experiments import EXPERIMENTS, captions_table
+    from minisd.lab.captions import EXPERIMENTS, captions_table
     e, m = captioned['effort'], captioned['machine']
     done, all_runs = len(captioned['rows']), sum(EXPERIMENTS.values())
     unfinished = f' {done} of {all_runs} runs are done so far.' if done < all_runs else ''
@@ -119,7 +120,7 @@ def captions():
 
 def verdicts():
     "v1's faults, and what each does."
-    from minisd.postmortem import verdict_table
+    from minisd.lab.postmortem import verdict_table
     return verdict_table(v1, 'nbs/')
 
 
@@ -133,7 +134,7 @@ def sizes(preset: str) -> tuple:
     "Parameters of VAE, CLIP and UNet."
     import torch
     from minisd.clip import CLIP
-    from minisd.core import count_params
+    from minisd.base.core import count_params
     from minisd.unet import PRESETS, UNet
     from minisd.vae import VAE
     mc = PRESETS[preset]

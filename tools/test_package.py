@@ -40,15 +40,15 @@ def test_wheel_samples_without_the_repository(wheel, tmp_path):
 
 def test_generating_imports_nothing_heavy():
     "What sampling doesn't need stays out of its start-up."
-    code = "import sys; import minisd.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes', 'fastapi') if m in sys.modules])"
+    code = "import sys; import minisd.apps.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes', 'fastapi') if m in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
 
 
 @pytest.mark.slow    # minutes: every experiment trains
 def test_postmortem_in_short(tmp_path):
     "make postmortem, with four updates a training: every experiment runs, and the table of verdicts can be made of what it writes."
-    from minisd.core import read_json
-    from minisd.postmortem import FINDINGS, verdict_table
+    from minisd.base.core import read_json
+    from minisd.lab.postmortem import FINDINGS, verdict_table
     r = subprocess.run([sys.executable, root/'tools'/'postmortem.py', '--small', tmp_path], capture_output=True, text=True)
     assert r.returncode == 0, r.stderr[-2000:]
     results = read_json(tmp_path/'data'/'results'/'v1.json')
@@ -60,7 +60,7 @@ def test_postmortem_in_short(tmp_path):
 def test_demo_leaves_the_repository_clean():
     "make demo writes into the current folder, under a name that git ignores, not over the figure that README shows."
     import inspect
-    from minisd.cli import demo
+    from minisd.apps.cli import demo
     out = inspect.signature(demo).parameters['out'].default
     assert out.parent == Path('.') and not (root/out.name).is_dir()
     for name in (out.name, f'{out.stem}-2{out.suffix}'): assert subprocess.run(['git', 'check-ignore', '-q', name], cwd=root).returncode == 0, name
@@ -69,7 +69,7 @@ def test_demo_leaves_the_repository_clean():
 def test_ten_lines_can_be_replayed(tmp_path):
     "README's first Python lines, as they stand there, and then its replay of the picture that they save."
     ten = (root/'README.md').read_text(encoding='utf-8').split('## Ten lines')[1].split('```python\n')[1].split('```')[0]
-    code = f'{ten}\nfrom minisd.cli import main\nmain(["replay", "cabin.png"])'
+    code = f'{ten}\nfrom minisd.apps.cli import main\nmain(["replay", "cabin.png"])'
     r = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(root)), capture_output=True, text=True)
     assert r.returncode == 0 and r.stdout.splitlines()[-1] == 'identical', r.stdout + r.stderr
 
@@ -86,7 +86,7 @@ def test_pictures_that_are_shown_are_there():
 
 def test_guards_stand_where_the_findings_say():
     "Each finding names a notebook and a heading in it."
-    from minisd.postmortem import FINDINGS
+    from minisd.lab.postmortem import FINDINGS
     for name, f in FINDINGS.items():
         cells = json.loads((root/'nbs'/f'{f.guard[0]}.ipynb').read_text())['cells']
         assert any(f'## {f.guard[1]}' in ''.join(c['source']).splitlines() for c in cells if c['cell_type'] == 'markdown'), (name, f.guard)
@@ -95,7 +95,7 @@ def test_guards_stand_where_the_findings_say():
 def test_checks_hold_under_optimisation():
     "python -O drops assertions: what a user can get wrong is raised, not asserted."
     import ast
-    for f in (root/'minisd').glob('*.py'):
+    for f in (root/'minisd').rglob('*.py'):
         found = [n.lineno for n in ast.walk(ast.parse(f.read_text(encoding='utf-8'))) if isinstance(n, ast.Assert)]
         assert not found, (f.name, found)
     code = "from minisd.unet import UNetConfig; UNetConfig(sample_size=60)"
@@ -105,7 +105,7 @@ def test_checks_hold_under_optimisation():
 
 def test_nothing_unpickles():
     "Weights are read from safetensors only; the importer of v1's pickles runs nothing in them."
-    for f in (root/'minisd').glob('*.py'):
+    for f in (root/'minisd').rglob('*.py'):
         text = f.read_text()
         assert 'allow_pickle=True' not in text and 'weights_only=False' not in text, f
         assert f.name == 'v1.py' or not any(w in text for w in ('torch.load(', 'import pickle')), f
@@ -116,7 +116,7 @@ def test_nothing_unpickles():
 def test_colab_keeps_its_torch_and_numpy(tmp_path):
     "The notebook's install cell, resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
     theirs = dict(torch='2.13.0', numpy='2.1.3')
-    cells = json.loads((root/'nbs'/'support'/'colab.ipynb').read_text())['cells']
+    cells = json.loads((root/'nbs'/'training'/'colab.ipynb').read_text())['cells']
     install = next(''.join(c['source']) for c in cells if '#@title Install' in ''.join(c['source']))
     body, commands = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from '))), []
     bare = Space(util=Space(find_spec=lambda name: None))
@@ -134,6 +134,6 @@ def test_extras_that_are_named_exist():
     "Every extra that a notebook, a message or README tells people to install."
     import re
     from importlib.metadata import metadata
-    texts = [f.read_text(encoding='utf-8') for f in (root/'README.md', *(root/'nbs').rglob('*.ipynb'), *(root/'minisd').glob('*.py'))]
+    texts = [f.read_text(encoding='utf-8') for f in (root/'README.md', *(root/'nbs').rglob('*.ipynb'), *(root/'minisd').rglob('*.py'))]
     named = {e for t in texts for e in re.findall(r"(?:minisd|\{home\}|pip install '\.)\[(\w+)\]", t)}
     assert {'cuda', 'colab', 'data', 'serve'} <= named and named <= set(metadata('minisd').get_all('Provides-Extra')), named

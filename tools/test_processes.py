@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minisd.core import owned
-from minisd.viz import read_log
+from minisd.base.core import owned
+from minisd.base.viz import read_log
 
 STAGES = 'vae', 'clip', 'unet'
 # 8 pictures an update: one process takes them as 4 + 4 in two micro-batches, each of two processes takes 4
@@ -26,7 +26,7 @@ small = replace(nano, vae=replace(nano.vae, channels=(16, 32)), clip=replace(nan
 t.ModelConfig.preset = staticmethod(lambda name: small)
 t.DEFAULTS['nano'] = dict(steps=2, guidance_scale=3., shift=1.)
 """
-MAIN = 'from minisd.cli import main\nmain()\n'
+MAIN = 'from minisd.apps.cli import main\nmain()\n'
 
 
 def launched(out, *more, program=('-m', 'minisd'), stage='all', steps=4):
@@ -98,7 +98,7 @@ def test_going_on_with_another_number_of_processes(runs, tmp_path, capsys):
 def test_a_stream_is_shared_and_goes_on(tmp_path, capsys):
     "Pictures of a tar: begun on two processes, gone on with one, as one process does it."
     import io, tarfile
-    from minisd.data import render
+    from minisd.world.painter import render
     with tarfile.open(tmp_path/'pictures.tar', 'w') as tar:
         for i in range(64):
             image, scene = render(i)
@@ -126,7 +126,7 @@ def disturbed(self, batches):
     if self.step == 3: os.kill(os.getpid(), signal.SIGKILL)
     return draw(self, batches)
 t.Run.draw = disturbed
-from minisd.cli import main
+from minisd.apps.cli import main
 main(sys.argv[1:])
 """
 

@@ -147,8 +147,8 @@ def test_the_same_beside_others(dtype, monkeypatch):
     "In each precision, whatever this processor's own: four requests at once, of which each gives the picture that it gives alone, as near as is promised."
     from PIL import Image
     from starlette.testclient import TestClient
-    from minisd.batcher import as_promised
-    from minisd.serve import ServerConfig, create_app
+    from minisd.sampling.batcher import as_promised
+    from minisd.apps.serve import ServerConfig, create_app
     monkeypatch.setenv('MINISD_DTYPE', dtype)
     prompts = PICTURE['prompt'], 'a boat', PICTURE['prompt'] + ', a white deer in the forest at night, in fog', 'a yellow balloon over mountains at dawn'      # of different lengths: the shorter ones are padded
     with TestClient(create_app(ServerConfig()), base_url='http://127.0.0.1') as client, ThreadPoolExecutor(4) as pool:
@@ -198,7 +198,7 @@ def test_told_to_stop_as_soon_as_it_listens():
 def said(monkeypatch, capsys, *args, **env):
     "Exit status and line of the command line with these arguments, in this process."
     import warnings
-    from minisd.cli import main
+    from minisd.apps.cli import main
     monkeypatch.setattr(warnings, 'showwarning', warnings.showwarning)
     for k, v in env.items(): monkeypatch.setenv(k, v)
     with pytest.raises(SystemExit) as e: main(list(args))
@@ -227,11 +227,11 @@ def test_v1_files_at_home(monkeypatch, tmp_path, small):
     "Four files of v1's layout, named by its own variables: small ones, and as large as its own."
     from dataclasses import replace
     from functools import partial
-    from minisd import v1
-    from minisd.serve import from_env, open_model, sizes
+    from minisd.sampling import v1
+    from minisd.apps.serve import from_env, open_model, sizes
     from minisd.unet import ModelConfig
     from minisd.vae import VAEConfig
-    from minisd.v1 import blank, v1_layout
+    from minisd.sampling.v1 import blank, v1_layout
     import pickle, torch
     monkeypatch.setenv('HOME', str(tmp_path)), monkeypatch.setenv('USERPROFILE', str(tmp_path))
     cfg = ModelConfig.preset('base')
@@ -255,6 +255,6 @@ def test_v1_files_at_home(monkeypatch, tmp_path, small):
 
 def test_without_the_extra_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'fastapi', None)
-    monkeypatch.delitem(sys.modules, 'minisd.serve', raising=False)
+    monkeypatch.delitem(sys.modules, 'minisd.apps.serve', raising=False)
     code, line = said(monkeypatch, capsys, 'serve')
     assert code == 2 and "pip install 'minisd[serve]'" in line

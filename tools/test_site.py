@@ -89,7 +89,7 @@ def test_the_builder_finds_faults(monkeypatch):
     from nbformat.v4 import new_code_cell, new_output
     chapter, page = root/'nbs'/'00_vae.ipynb', Path('00_vae.ipynb')
     assert build.relink('[a](01_clip.ipynb#x) ![b](../figures/sweep.png) [c](../data/README.md)', chapter, page) == f'[a](01_clip.ipynb#x) ![b](figures/sweep.png) [c]({build.github}/data/README.md)'
-    assert build.relink(f'[a]({build.base}gallery.html)', root/'nbs'/'support'/'viz.ipynb', Path('support/viz.ipynb')) == '[a](../gallery.md)'
+    assert build.relink(f'[a]({build.base}gallery.html)', root/'nbs'/'base'/'viz.ipynb', Path('base/viz.ipynb')) == '[a](../gallery.md)'
     picture = lambda source: build.code_cell(new_code_cell(source, outputs=[new_output('display_data', {'image/png': ''})]), chapter)
     assert picture('#| fig-alt: two bars\nshow()').metadata['mystnb']['image'] == dict(alt='two bars') and not build.problems
     build.relink('[a](nothing.ipynb)', chapter, page), picture('show()')
@@ -98,11 +98,11 @@ def test_the_builder_finds_faults(monkeypatch):
 def test_names_lead_to_their_entries(monkeypatch):
     monkeypatch.syspath_prepend(root/'tools'/'docs')
     import build
-    names = build.Names({m: build.definitions(m) for m in ('minisd.viz', 'minisd.flow')})
-    link = names.linker('minisd.viz', {'heun'})
-    assert link('`grid` and `Dials.sheet`, `heun` not `euler`') == '{py:obj}`grid <minisd.viz.grid>` and {py:obj}`Dials.sheet <minisd.viz.Dials.sheet>`, {py:obj}`heun <minisd.flow.heun>` not `euler`'
+    names = build.Names({m: build.definitions(m) for m in ('minisd.base.viz', 'minisd.flow')})
+    link = names.linker('minisd.base.viz', {'heun'})
+    assert link('`grid` and `Dials.sheet`, `heun` not `euler`') == '{py:obj}`grid <minisd.base.viz.grid>` and {py:obj}`Dials.sheet <minisd.base.viz.Dials.sheet>`, {py:obj}`heun <minisd.flow.heun>` not `euler`'
     assert link('```\n`grid`\n```') == '```\n`grid`\n```' and link('[`grid`](x)') == '[`grid`](x)'
-    table = build.parameters(names.find('grid', 'minisd.viz', set()))
+    table = build.parameters(names.find('grid', 'minisd.base.viz', set()))
     assert '| `cell` | width of a cell, pixels' in table
 
 @contextlib.contextmanager
@@ -170,7 +170,7 @@ def test_accessibility(browser):
     "No serious finding of axe-core, in both themes."
     from axe_playwright_python.sync_playwright import Axe
     (b, url), found = browser, []
-    for scheme, some in (('light', ('index.html', 'gallery.html', 'presets.html', 'results.html', 'glossary.html', '01_clip.html', 'support/viz.html')), ('dark', ('index.html', '01_clip.html', 'verdicts.html'))):
+    for scheme, some in (('light', ('index.html', 'gallery.html', 'presets.html', 'results.html', 'glossary.html', '01_clip.html', 'base/viz.html')), ('dark', ('index.html', '01_clip.html', 'verdicts.html'))):
         pg = b.new_context(viewport=dict(width=1280, height=900), color_scheme=scheme).new_page()
         for page in some:
             pg.goto(url + page, wait_until='load')

@@ -34,7 +34,7 @@ class Definition:
     kind: str       # 'function', 'class', 'method', 'data'
     signature: str  # '(a: int = 1) -> str'
     object: object
-    module: str     # 'minisd.viz'
+    module: str     # 'minisd.base.viz'
     lines: tuple[int, int]  # in the module
     helps: dict    # parameter -> what the command line says of it
 
