@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(p)),$(p))))
 TORCH  ?= torch==2.13.0
 BIN    := .venv/bin
-PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c .ci/constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo setup check test test-slow bench-threads export run release bench bench-train bench-sample bench-serve bench-prepare evaluate captions states fit-sampler drive postmortem put-back sweep plan gallery readme docs clean
@@ -24,10 +24,10 @@ export: .venv/.dev
 	nbdev_clean && nbdev_export
 
 run: .venv/.dev          # run the notebooks and save their outputs: make run NB=nbs/03_flow.ipynb
-	python tools/run_nbs.py $(NB)
+	python .ci/notebooks.py $(NB)
 
 release: .venv/.ok       # make release RUN=runs/nano: put a trained run into the package, measured
-	python tools/release.py $(RUN)
+	python .ci/release.py $(RUN)
 
 bench: .venv/.ok         # times of the things people wait for, into data/results/bench.json
 	python tools/bench.py
@@ -60,14 +60,14 @@ fit-sampler: .venv/.ok   # grid, solver weights and preview of the shipped model
 	minisd fit-sampler minisd/weights/nano
 
 drive: .venv/.dev        # the widget and the server's page in a real browser (Chromium), screenshots into figures/
-	python tools/drive_widget.py --figures
-	python tools/drive_page.py --figures
+	python .ci/drive_widget.py --figures
+	python .ci/drive_page.py --figures
 
 postmortem: .venv/.ok    # v1's faults, each as an experiment: about an hour; into data/results/v1.json and figures/v1_*.png
 	python tools/postmortem.py
 
 put-back: .venv/.dev     # puts each of v1's faults back and sees a test fail: a few minutes
-	python tools/put_back.py
+	python .ci/put_back.py
 
 sweep: .venv/.ok         # solvers, grids and guidance compared, about half an hour; into data/results/sweep.json and figures/sweep.png
 	python tools/sweep.py
@@ -77,13 +77,13 @@ plan: .venv/.ok          # memory and hours on a T4, computed without one, into 
 
 gallery: .venv/.ok       # the pictures of the site's gallery, with their settings in the files
 	rm -rf figures/gallery
-	minisd generate tools/docs/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
+	minisd generate .ci/site/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
 
 readme: .venv/.ok        # README's tables, from data/results
-	python tools/readme.py
+	python .ci/readme.py
 
 docs: .venv/.dev         # the site, from the notebooks as they are saved, into _docs/
-	python -W ignore tools/docs/build.py
+	python -W ignore .ci/site/build.py
 
 clean:
 	rm -rf .venv build dist *.egg-info _docs _proc
@@ -100,7 +100,7 @@ clean:
 	@$(PIP) $(TORCH)
 	@touch $@
 
-.venv/.ok: constraints.txt settings.ini setup.py .venv/.torch
+.venv/.ok: .ci/constraints.txt settings.ini setup.py .venv/.torch
 	@echo 'installing minisd and what it needs'
 	@$(PIP) -e .
 	@touch $@

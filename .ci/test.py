@@ -106,18 +106,18 @@ def jobs(what: str) -> list[Job]:
     all_notebooks = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
     name = lambda p: p.relative_to(ROOT).as_posix()
     if what != 'slow':
-        run += [Job('sync', [python, 'tools/check_sync.py']), Job('tidy', [python, '.ci/tidy.py', '--check']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
-                Job('layers', [python, '.ci/layers.py']), Job('README', [python, 'tools/readme.py', '--check'])]
+        run += [Job('sync', [python, '.ci/sync.py']), Job('tidy', [python, '.ci/tidy.py', '--check']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
+                Job('layers', [python, '.ci/layers.py']), Job('README', [python, '.ci/readme.py', '--check'])]
     if what == 'check':
         new = changed()
         return run + [Job(name(p), partial(notebook, p, False)) for p in all_notebooks if name(p) in new]
     if what == 'test':
         run += [Job(name(p), partial(notebook, p, False)) for p in all_notebooks]
-        run += [Job('site', [python, '-W', 'ignore', 'tools/docs/build.py'])]
+        run += [Job('site', [python, '-W', 'ignore', '.ci/site/build.py'])]
     else:
-        run += [Job('v1 put back', [python, 'tools/put_back.py'])]
+        run += [Job('v1 put back', [python, '.ci/put_back.py'])]
         run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
-    for p in sorted((ROOT/'tools').glob('test_*.py')):
+    for p in sorted((ROOT/'.ci').glob('test_*.py')):
         marks = 'pytest.mark.slow' in p.read_text()
         if what == 'slow' and not marks: continue
         command = [python, '-m', 'pytest', '-q', '--durations=3', '--durations-min=3', '-m', 'slow' if what == 'slow' else 'not slow', name(p)]

@@ -1,4 +1,4 @@
-"Put v1's faults back, one at a time, and see that a test notices: python tools/put_back.py [NAME …]. Nothing in the repository is changed."
+"Put v1's faults back, one at a time, and see that a test notices: python .ci/put_back.py [NAME …]. Nothing in the repository is changed."
 import json, os, subprocess, sys
 from pathlib import Path
 

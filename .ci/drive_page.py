@@ -3,7 +3,7 @@ import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib
 from pathlib import Path
 
 root = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(root), str(root/'tools')]
+sys.path[:0] = [str(root), str(root/'.ci')]
 from drive_widget import FLAGS, browser_path
 
 CABIN, DEER, BALLOON = 'a red cabin left of a lake at sunset', 'a white deer in the forest at night, in fog', 'a yellow balloon over mountains at dawn'

@@ -1,4 +1,4 @@
-"Sphinx's settings for the site; tools/docs/build.py makes what it reads."
+"Sphinx's settings for the site; .ci/site/build.py makes what it reads."
 import json
 from pathlib import Path
 

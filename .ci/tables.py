@@ -186,7 +186,7 @@ def records():
     sweeps, labs, seeds = list(sweep.values()), list(v1.values()), sorted({r['seed'] for r in captioned['rows']})
     return md('result | in a line | time | seed | hardware | commit, date | file, made by', [
         row('`nano`, shipped', f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}', nano, f'training {t["minutes"]:.0f} minutes', t['unet']['config']['seed'], 'nano.json', '`make release`'),
-        row('`nano`, the preset as it is', f'{short["score"]["mean"]:.3f} of attributes right', short, f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed'], 'nano_15min.json', '`tools/release.py RUN nano_15min`'),
+        row('`nano`, the preset as it is', f'{short["score"]["mean"]:.3f} of attributes right', short, f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed'], 'nano_15min.json', '`.ci/release.py RUN nano_15min`'),
         row('evaluation', f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {whole["clip"]["text_to_image"]["1"]:.3f}, flow loss {whole["flow"]["mean"]:.3f}', whole, f'{whole["seconds_per_picture"]:.2f} s a picture', whole['settings']['seed'], 'evaluation.json', '`make evaluate`'),
         row('solvers and guidance', f'{len(sweep["solvers"]["rows"])} pairs of solver and grid, {len(sweep["guidance"]["rows"])} kinds of guidance', several(sweeps), minutes(sweeps), 0, 'sweep.json', '`make sweep`'),
         row('sampling speed', f'nano {max(r["times_as_fast"] for r in speed["nano"]["rows"]):.1f} times, base {max(r["times_as_fast"] for r in speed["base"]["rows"]):.1f} times as fast as naively', speed['nano'], f'{speed["nano"]["rounds"]} rounds', 0, 'sample_bench.json', '`make bench-sample`'),

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not pages, reason='no site here: make docs')
 
 def test_every_notebook_and_page_is_there():
     names = {p.relative_to(root/'nbs').with_suffix('.html').as_posix() for p in (root/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
-    names |= {f'{p.stem}.html' for p in (root/'tools'/'docs'/'pages').glob('*.md')} | {'contributing.html', 'search.html', 'genindex.html'}
+    names |= {f'{p.stem}.html' for p in (root/'.ci'/'site'/'pages').glob('*.md')} | {'contributing.html', 'search.html', 'genindex.html'}
     assert names <= set(pages), names - set(pages)
 
 def test_every_exported_name_has_an_entry():
@@ -84,7 +84,7 @@ def test_numbers_come_from_the_files():
     assert f'{nano["score"]["mean"]:.3f}' in text and nano['commit'] in text and '<!--' not in text
 
 def test_the_builder_finds_faults(monkeypatch):
-    monkeypatch.syspath_prepend(root/'tools'/'docs')
+    monkeypatch.syspath_prepend(root/'.ci'/'site')
     import build
     from nbformat.v4 import new_code_cell, new_output
     chapter, page = root/'nbs'/'00_vae.ipynb', Path('00_vae.ipynb')
@@ -96,7 +96,7 @@ def test_the_builder_finds_faults(monkeypatch):
     assert ['leads nowhere' in build.problems[0], 'has no #| fig-alt' in build.problems[1]] == [True, True]
 
 def test_names_lead_to_their_entries(monkeypatch):
-    monkeypatch.syspath_prepend(root/'tools'/'docs')
+    monkeypatch.syspath_prepend(root/'.ci'/'site')
     import build
     names = build.Names({m: build.definitions(m) for m in ('minisd.base.viz', 'minisd.flow')})
     link = names.linker('minisd.base.viz', {'heun'})

@@ -1,4 +1,4 @@
-"Put a trained run into the package, measured: tools/release.py RUN. Writes minisd/weights/nano, its card, data/results/nano.json and figures. tools/release.py RUN NAME only measures, into data/results/NAME.json; tools/release.py --again measures the shipped weights anew."
+"Put a trained run into the package, measured: .ci/release.py RUN. Writes minisd/weights/nano, its card, data/results/nano.json and figures. .ci/release.py RUN NAME only measures, into data/results/NAME.json; .ci/release.py --again measures the shipped weights anew."
 import json, shutil, sys
 from pathlib import Path
 

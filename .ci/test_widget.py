@@ -10,7 +10,7 @@ root = Path(__file__).resolve().parents[1]
 
 @pytest.mark.skipif(not browser_path(), reason='no Chromium here')
 def test_widget_in_a_browser(tmp_path):
-    r = subprocess.run([sys.executable, root/'tools'/'drive_widget.py', '--shots', tmp_path], capture_output=True, text=True, timeout=420)
+    r = subprocess.run([sys.executable, root/'.ci'/'drive_widget.py', '--shots', tmp_path], capture_output=True, text=True, timeout=420)
     if r.returncode == 3: pytest.skip(r.stdout.strip() or r.stderr.strip())
     assert r.returncode == 0, r.stdout[-3000:] + r.stderr[-3000:]
     assert len(list(tmp_path.glob('*.png'))) >= 4
