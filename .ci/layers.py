@@ -2,6 +2,7 @@
 
 Fails on an arrow that climbs, on a circle, and on a room that the drawing in README.md doesn't show.
 """
+
 import ast
 import re
 import sys
@@ -9,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT/'minisd'
+PACKAGE = ROOT / 'minisd'
 FLOORS = (  # from the ground up; what stands on one floor may import what stands below it, and rooms their own modules
     ('base',),
     ('world',),
@@ -41,7 +42,7 @@ def imports(name: str, file: Path) -> set[str]:
             continue
         parts = (node.module or '').split('.')
         if node.level:
-            above = room[:len(room) - node.level + 1]
+            above = room[: len(room) - node.level + 1]
             inner = '.'.join([*above, node.module or '']).strip('.')
         elif parts[0] == 'minisd':
             inner = '.'.join(parts[1:])
@@ -65,9 +66,14 @@ def main() -> int:
     rooms = {m.split('.')[0] for m in files}
     bad += [f'{r} has no floor in {Path(__file__).name}' for r in sorted(rooms - known)]
     if not bad:
-        bad += [f'{a} imports {b}, which stands higher' for a in sorted(graph) for b in sorted(graph[a]) if climbs(a, b)]
-    drawn = re.findall(r'^(?:nbs/)?\s*(\w+)/', (ROOT/'README.md').read_text(encoding='utf-8'), re.M)
-    bad += [f'the drawing in README.md has no room {r}' for r in sorted({r for r in rooms if (PACKAGE/r).is_dir()} - {*drawn})]
+        bad += [
+            f'{a} imports {b}, which stands higher' for a in sorted(graph) for b in sorted(graph[a]) if climbs(a, b)
+        ]
+    drawn = re.findall(r'^(?:nbs/)?\s*(\w+)/', (ROOT / 'README.md').read_text(encoding='utf-8'), re.M)
+    bad += [
+        f'the drawing in README.md has no room {r}'
+        for r in sorted({r for r in rooms if (PACKAGE / r).is_dir()} - {*drawn})
+    ]
     sorter = TopologicalSorter(graph)
     try:
         sorter.prepare()
@@ -84,4 +90,5 @@ def inside(room: str, files: dict) -> str:
     return ' '.join(sorted(m.split('.')[1] for m in files if m.startswith(f'{room}.')))
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

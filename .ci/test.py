@@ -7,6 +7,7 @@ slow    what must take long: cells flagged `#| slow`, with the cells before them
 --jobs N: jobs at a time [default: one a core, four at most]; --remember: write the seconds of this run, by which jobs are ordered;
 names: only jobs whose name holds one of them.
 """
+
 import argparse
 import json
 import multiprocessing
@@ -22,19 +23,20 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = ROOT/'.ci'/'seconds.json'
+SECONDS = ROOT / '.ci' / 'seconds.json'
 RULES = 'F821,F401,F403,F405,E722'
-LIMIT = 30*60  # seconds of a job, after which it hangs
+LIMIT = 30 * 60  # seconds of a job, after which it hangs
 SLOW = re.compile(r'^#\|\s*slow\b', re.M)
 
 
 @dataclass
 class Job:
     "One thing that passes or fails."
+
     name: str
     work: list[str] | Callable  # a command, or a function to call in a forked process
     after: tuple[str, ...] = ()  # names of jobs that must have passed
-    began: float = 0.
+    began: float = 0.0
     process: object = None
     log: object = field(default_factory=lambda: tempfile.TemporaryFile('w+', errors='replace'))
 
@@ -43,17 +45,22 @@ class Job:
         if callable(self.work):
             self.process = multiprocessing.get_context('fork').Process(target=self.call, name=self.name)
             self.process.start()
-        else: self.process = subprocess.Popen(self.work, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+        else:
+            self.process = subprocess.Popen(
+                self.work, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT
+            )
 
     def call(self):
-        for f in (1, 2): os.dup2(self.log.fileno(), f)
+        for f in (1, 2):
+            os.dup2(self.log.fileno(), f)
         sys.stdout, sys.stderr = (open(f, 'w', buffering=1, closefd=False) for f in (1, 2))
         sys.exit(0 if self.work() else 1)
 
     @property
     def code(self) -> int | None:
         "Exit status; None while it runs."
-        if time.monotonic() - self.began > LIMIT: self.process.kill()
+        if time.monotonic() - self.began > LIMIT:
+            self.process.kill()
         return self.process.exitcode if callable(self.work) else self.process.poll()
 
     def said(self) -> str:
@@ -66,6 +73,7 @@ def preload():
     sys.path.insert(0, str(ROOT))
     import einops, fastcore.test, ipywidgets, kornia, matplotlib.pyplot, nbdev.showdoc, numpy, PIL.Image, safetensors.torch, tokenizers, torch, typer  # noqa
     import execnb.shell, nbdev.frontmatter, nbdev.process  # noqa
+
     torch.set_num_threads(1)
 
 
@@ -74,22 +82,30 @@ def notebook(path: Path, slow: bool) -> bool:
     from execnb.shell import CaptureShell
     from nbdev.frontmatter import FrontmatterProc
     from nbdev.process import NBProcessor
-    nb, began, seconds = NBProcessor(path, procs=FrontmatterProc, process=True).nb, 0., []
+
+    nb, began, seconds = NBProcessor(path, procs=FrontmatterProc, process=True).nb, 0.0, []
+
     def skipped(cell):
         nonlocal began
         began = time.monotonic()
-        if cell.cell_type != 'code' or 'nbdev_export'+'(' in cell.source: return True
+        if cell.cell_type != 'code' or 'nbdev_export' + '(' in cell.source:
+            return True
         said = getattr(cell, 'directives_', None) or {}
         return said.get('eval:', [''])[0].lower() == 'false' or not slow and 'slow' in said
-    def done(cell): seconds.append((time.monotonic() - began, cell.source.strip().partition('\n')[0][:90]))
+
+    def done(cell):
+        seconds.append((time.monotonic() - began, cell.source.strip().partition('\n')[0][:90]))
+
     os.chdir(path.parent)
     os.environ |= dict(IN_TEST='1', TQDM_MININTERVAL='10')
     shell = CaptureShell(path)
-    try: shell.run_all(nb, exc_stop=True, preproc=skipped, postproc=done)
+    try:
+        shell.run_all(nb, exc_stop=True, preproc=skipped, postproc=done)
     except BaseException:
         print(shell.prettytb(fname=path))
         return False
-    for s, head in sorted(seconds, reverse=True)[:3]: print(f'cell {s:.1f} s  {path.stem}: {head}')
+    for s, head in sorted(seconds, reverse=True)[:3]:
+        print(f'cell {s:.1f} s  {path.stem}: {head}')
     return True
 
 
@@ -103,11 +119,16 @@ def changed() -> set[str]:
 def jobs(what: str) -> list[Job]:
     "Everything that a target holds."
     python, run = sys.executable, []
-    all_notebooks = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+    all_notebooks = sorted(p for p in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
     name = lambda p: p.relative_to(ROOT).as_posix()
     if what != 'slow':
-        run += [Job('sync', [python, '.ci/sync.py']), Job('tidy', [python, '.ci/tidy.py', '--check']), Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
-                Job('layers', [python, '.ci/layers.py']), Job('README', [python, '.ci/readme.py', '--check'])]
+        run += [
+            Job('sync', [python, '.ci/sync.py']),
+            Job('tidy', [python, '.ci/tidy.py', '--check']),
+            Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
+            Job('layers', [python, '.ci/layers.py']),
+            Job('README', [python, '.ci/readme.py', '--check']),
+        ]
     if what == 'check':
         new = changed()
         return run + [Job(name(p), partial(notebook, p, False)) for p in all_notebooks if name(p) in new]
@@ -117,34 +138,62 @@ def jobs(what: str) -> list[Job]:
     else:
         run += [Job('v1 put back', [python, '.ci/put_back.py'])]
         run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
-    for p in sorted((ROOT/'.ci').glob('test_*.py')):
+    for p in sorted((ROOT / '.ci').glob('test_*.py')):
         marks = 'pytest.mark.slow' in p.read_text()
-        if what == 'slow' and not marks: continue
-        command = [python, '-m', 'pytest', '-q', '--durations=3', '--durations-min=3', '-m', 'slow' if what == 'slow' else 'not slow', name(p)]
+        if what == 'slow' and not marks:
+            continue
+        command = [
+            python,
+            '-m',
+            'pytest',
+            '-q',
+            '--durations=3',
+            '--durations-min=3',
+            '-m',
+            'slow' if what == 'slow' else 'not slow',
+            name(p),
+        ]
         run.append(Job(name(p), command, ('site',) if p.stem == 'test_site' and what == 'test' else ()))
     return run
 
 
-def sources(path: Path) -> list[str]: return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
+def sources(path: Path) -> list[str]:
+    return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
 
 
 def go(todo: list[Job], side: int, known: dict[str, float]) -> tuple[dict[str, float], list[Job]]:
     "Run jobs, so many at a time, the longest first; seconds of each, and those that failed."
-    rank = lambda j: -max([known.get(j.name, 30.), *(known.get(k.name, 30.) + known.get(j.name, 0.) for k in todo if j.name in k.after)])
+    rank = lambda j: (
+        -max(
+            [
+                known.get(j.name, 30.0),
+                *(known.get(k.name, 30.0) + known.get(j.name, 0.0) for k in todo if j.name in k.after),
+            ]
+        )
+    )
     todo, active, seconds, failed, began = sorted(todo, key=rank), [], {}, [], time.monotonic()
     total = len(todo)
     while todo or active:
         for j in [j for j in active if j.code is not None]:
             active.remove(j)
             seconds[j.name] = time.monotonic() - j.began
-            if j.code: failed.append(j)
+            if j.code:
+                failed.append(j)
             word = 'FAILED' if j.code else 'passed'
-            print(f'{time.monotonic() - began:5.0f} s  {len(seconds):2d} of {total}  {word}  {j.name} ({seconds[j.name]:.1f} s)', flush=True)
-            if j.code: print('\n'.join('        ' + l for l in j.said().splitlines()[-60:]), flush=True)
+            print(
+                f'{time.monotonic() - began:5.0f} s  {len(seconds):2d} of {total}  {word}  {j.name} ({seconds[j.name]:.1f} s)',
+                flush=True,
+            )
+            if j.code:
+                print('\n'.join('        ' + l for l in j.said().splitlines()[-60:]), flush=True)
         for j in todo:
-            if len(active) >= side: break
-            if all(a in seconds for a in j.after): todo.remove(j), active.append(j), j.start(); break
-        else: time.sleep(0.1)
+            if len(active) >= side:
+                break
+            if all(a in seconds for a in j.after):
+                todo.remove(j), active.append(j), j.start()
+                break
+        else:
+            time.sleep(0.1)
     return seconds, failed
 
 
@@ -152,26 +201,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=('check', 'test', 'slow'))
     parser.add_argument('names', nargs='*')
-    parser.add_argument('--jobs', type=int, default=min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()))
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()),
+    )
     parser.add_argument('--remember', action='store_true')
     a = parser.parse_args()
-    os.environ |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', MPLBACKEND='agg', PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])))
+    os.environ |= dict(
+        HF_HUB_OFFLINE='1',
+        OMP_NUM_THREADS='1',
+        MPLBACKEND='agg',
+        PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
+    )
     begun = time.monotonic()
     preload()
     todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
     from minisd.base.core import machine, pick_dtype
+
     dtype, why = pick_dtype('cpu')
-    print(f'{len(todo)} jobs, {a.jobs} at a time, on {machine()["cpu"]}, {machine()["cores"]} cores, in {str(dtype).removeprefix("torch.")} ({why})', flush=True)
+    print(
+        f'{len(todo)} jobs, {a.jobs} at a time, on {machine()["cpu"]}, {machine()["cores"]} cores, in {str(dtype).removeprefix("torch.")} ({why})',
+        flush=True,
+    )
     known = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}
     seconds, failed = go(todo, a.jobs, known)
     print('the ten slowest:')
-    for n, s in sorted(seconds.items(), key=lambda p: -p[1])[:10]: print(f'{s:7.1f} s  {n}')
+    for n, s in sorted(seconds.items(), key=lambda p: -p[1])[:10]:
+        print(f'{s:7.1f} s  {n}')
     cells = [l for j in todo for l in j.said().splitlines() if l.startswith('cell ')]
-    for l in sorted(cells, key=lambda l: -float(l.split()[1]))[:10]: print(l)
-    if a.remember: SECONDS.write_text(json.dumps({**known, **{n: round(s) for n, s in seconds.items()}}, indent=0, sort_keys=True) + '\n')
+    for l in sorted(cells, key=lambda l: -float(l.split()[1]))[:10]:
+        print(l)
+    if a.remember:
+        SECONDS.write_text(
+            json.dumps({**known, **{n: round(s) for n, s in seconds.items()}}, indent=0, sort_keys=True) + '\n'
+        )
     print(f'{time.monotonic() - begun:.0f} s in all')
     print(f'{len(seconds) - len(failed)} passed, {len(failed)} failed')
     return 1 if failed else 0
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

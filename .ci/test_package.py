@@ -1,4 +1,5 @@
 "What a notebook can't show: the package as it is installed, and the two commands' promises."
+
 import json, os, subprocess, sys, zipfile
 from pathlib import Path
 from types import SimpleNamespace as Space
@@ -11,91 +12,137 @@ root = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope='session')
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp('wheel')
-    src = out/'src'      # a copy, so that no build folder is left in the repository
-    files = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '-z'], cwd=root, capture_output=True, text=True, check=True).stdout.split('\0')
+    src = out / 'src'  # a copy, so that no build folder is left in the repository
+    files = subprocess.run(
+        ['git', 'ls-files', '-co', '--exclude-standard', '-z'], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split('\0')
     for f in filter(None, files):
-        if (root/f).is_file() and not f.startswith(('nbs/', 'figures/')):
-            (src/f).parent.mkdir(parents=True, exist_ok=True)
-            (src/f).write_bytes((root/f).read_bytes())
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, src], check=True)
+        if (root / f).is_file() and not f.startswith(('nbs/', 'figures/')):
+            (src / f).parent.mkdir(parents=True, exist_ok=True)
+            (src / f).write_bytes((root / f).read_bytes())
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, src], check=True
+    )
     return next(out.glob('*.whl'))
 
 
 def test_wheel_holds_weights_and_page(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for part in ('vae', 'clip', 'unet'): assert f'minisd/weights/nano/{part}/model.safetensors' in names
-    assert {'minisd/weights/nano/tokenizer.json', 'minisd/weights/nano/model_index.json', 'minisd/weights/probe/model.safetensors', *(f'minisd/page/{p}' for p in ('index.html', 'page.css', 'page.js', 'icon.svg'))} <= set(names)
-    weights = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith('minisd/weights/nano/'))
-    assert weights <= 16*2**20, f'{weights/2**20:.1f} MB of weights, 16 are allowed'
+    for part in ('vae', 'clip', 'unet'):
+        assert f'minisd/weights/nano/{part}/model.safetensors' in names
+    assert {
+        'minisd/weights/nano/tokenizer.json',
+        'minisd/weights/nano/model_index.json',
+        'minisd/weights/probe/model.safetensors',
+        *(f'minisd/page/{p}' for p in ('index.html', 'page.css', 'page.js', 'icon.svg')),
+    } <= set(names)
+    weights = sum(
+        i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith('minisd/weights/nano/')
+    )
+    assert weights <= 16 * 2**20, f'{weights / 2**20:.1f} MB of weights, 16 are allowed'
 
 
 def test_wheel_samples_without_the_repository(wheel, tmp_path):
     "Unpacked on its own, away from the checkout, it makes a picture offline."
-    zipfile.ZipFile(wheel).extractall(tmp_path/'site')
-    code = ("import sys, torch; sys.path.insert(0, sys.argv[1]); import minisd.inference as i; assert i.__file__.startswith(sys.argv[1]); "
-            "print(i.Pipeline.from_pretrained('nano')('a red cabin', 2, generator=torch.Generator().manual_seed(0)).images[0].size)")
-    r = subprocess.run([sys.executable, '-I', '-c', code, str(tmp_path/'site')], cwd=tmp_path, capture_output=True, text=True)
+    zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
+    code = (
+        "import sys, torch; sys.path.insert(0, sys.argv[1]); import minisd.inference as i; assert i.__file__.startswith(sys.argv[1]); "
+        "print(i.Pipeline.from_pretrained('nano')('a red cabin', 2, generator=torch.Generator().manual_seed(0)).images[0].size)"
+    )
+    r = subprocess.run(
+        [sys.executable, '-I', '-c', code, str(tmp_path / 'site')], cwd=tmp_path, capture_output=True, text=True
+    )
     assert r.stdout.strip() == '(64, 64)', r.stderr
 
 
 def test_generating_imports_nothing_heavy():
     "What sampling doesn't need stays out of its start-up."
     code = "import sys; import minisd.apps.cli, minisd.inference; print([m for m in ('accelerate', 'kornia', 'matplotlib', 'ipywidgets', 'bitsandbytes', 'fastapi') if m in sys.modules])"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+    assert (
+        subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+    )
 
 
-@pytest.mark.slow    # minutes: every experiment trains
+@pytest.mark.slow  # minutes: every experiment trains
 def test_postmortem_in_short(tmp_path):
     "make postmortem, with four updates a training: every experiment runs, and the table of verdicts can be made of what it writes."
     from minisd.base.core import read_json
     from minisd.lab.postmortem import FINDINGS, verdict_table
-    r = subprocess.run([sys.executable, root/'tools'/'postmortem.py', '--small', tmp_path], capture_output=True, text=True)
+
+    r = subprocess.run(
+        [sys.executable, root / 'tools' / 'postmortem.py', '--small', tmp_path], capture_output=True, text=True
+    )
     assert r.returncode == 0, r.stderr[-2000:]
-    results = read_json(tmp_path/'data'/'results'/'v1.json')
-    assert results.keys() == read_json(root/'data'/'results'/'v1.json').keys()
-    assert verdict_table(results).count('\n|') == len(FINDINGS) + 2    # with the head and its rule
-    assert {f.name for f in (tmp_path/'figures').glob('v1_*.png')} == {f.name for f in (root/'figures').glob('v1_*.png')}
+    results = read_json(tmp_path / 'data' / 'results' / 'v1.json')
+    assert results.keys() == read_json(root / 'data' / 'results' / 'v1.json').keys()
+    assert verdict_table(results).count('\n|') == len(FINDINGS) + 2  # with the head and its rule
+    assert {f.name for f in (tmp_path / 'figures').glob('v1_*.png')} == {
+        f.name for f in (root / 'figures').glob('v1_*.png')
+    }
 
 
 def test_demo_leaves_the_repository_clean():
     "make demo writes into the current folder, under a name that git ignores, not over the figure that README shows."
     import inspect
     from minisd.apps.cli import demo
+
     out = inspect.signature(demo).parameters['out'].default
-    assert out.parent == Path('.') and not (root/out.name).is_dir()
-    for name in (out.name, f'{out.stem}-2{out.suffix}'): assert subprocess.run(['git', 'check-ignore', '-q', name], cwd=root).returncode == 0, name
+    assert out.parent == Path('.') and not (root / out.name).is_dir()
+    for name in (out.name, f'{out.stem}-2{out.suffix}'):
+        assert subprocess.run(['git', 'check-ignore', '-q', name], cwd=root).returncode == 0, name
 
 
 def test_ten_lines_can_be_replayed(tmp_path):
     "README's first Python lines, as they stand there, and then its replay of the picture that they save."
-    ten = (root/'README.md').read_text(encoding='utf-8').split('## Ten lines')[1].split('```python\n')[1].split('```')[0]
+    ten = (
+        (root / 'README.md')
+        .read_text(encoding='utf-8')
+        .split('## Ten lines')[1]
+        .split('```python\n')[1]
+        .split('```')[0]
+    )
     code = f'{ten}\nfrom minisd.apps.cli import main\nmain(["replay", "cabin.png"])'
-    r = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=os.environ | dict(PYTHONPATH=str(root)), capture_output=True, text=True)
+    r = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env=os.environ | dict(PYTHONPATH=str(root)),
+        capture_output=True,
+        text=True,
+    )
     assert r.returncode == 0 and r.stdout.splitlines()[-1] == 'identical', r.stdout + r.stderr
 
 
 def test_pictures_that_are_shown_are_there():
     "Every picture that a notebook or README links exists and says what it shows."
     import re
-    texts = {root/'README.md': [(root/'README.md').read_text()]}
-    for f in (root/'nbs').rglob('*.ipynb'): texts[f] = [''.join(c['source']) for c in json.loads(f.read_text())['cells'] if c['cell_type'] == 'markdown']
-    shown = [(f, alt, src) for f, cells in texts.items() for t in cells for alt, src in re.findall(r'!\[(.*?)\]\((.*?)\)', t)]
+
+    texts = {root / 'README.md': [(root / 'README.md').read_text()]}
+    for f in (root / 'nbs').rglob('*.ipynb'):
+        texts[f] = [''.join(c['source']) for c in json.loads(f.read_text())['cells'] if c['cell_type'] == 'markdown']
+    shown = [
+        (f, alt, src) for f, cells in texts.items() for t in cells for alt, src in re.findall(r'!\[(.*?)\]\((.*?)\)', t)
+    ]
     assert len(shown) >= 3
-    for f, alt, src in shown: assert alt and (f.parent/src).is_file(), (f, alt, src)
+    for f, alt, src in shown:
+        assert alt and (f.parent / src).is_file(), (f, alt, src)
 
 
 def test_guards_stand_where_the_findings_say():
     "Each finding names a notebook and a heading in it."
     from minisd.lab.postmortem import FINDINGS
+
     for name, f in FINDINGS.items():
-        cells = json.loads((root/'nbs'/f'{f.guard[0]}.ipynb').read_text())['cells']
-        assert any(f'## {f.guard[1]}' in ''.join(c['source']).splitlines() for c in cells if c['cell_type'] == 'markdown'), (name, f.guard)
+        cells = json.loads((root / 'nbs' / f'{f.guard[0]}.ipynb').read_text())['cells']
+        assert any(
+            f'## {f.guard[1]}' in ''.join(c['source']).splitlines() for c in cells if c['cell_type'] == 'markdown'
+        ), (name, f.guard)
 
 
 def test_checks_hold_under_optimisation():
     "python -O drops assertions: what a user can get wrong is raised, not asserted."
     import ast
-    for f in (root/'minisd').rglob('*.py'):
+
+    for f in (root / 'minisd').rglob('*.py'):
         found = [n.lineno for n in ast.walk(ast.parse(f.read_text(encoding='utf-8'))) if isinstance(n, ast.Assert)]
         assert not found, (f.name, found)
     code = "from minisd.unet import UNetConfig; UNetConfig(sample_size=60)"
@@ -105,7 +152,7 @@ def test_checks_hold_under_optimisation():
 
 def test_nothing_unpickles():
     "Weights are read from safetensors only; the importer of v1's pickles runs nothing in them."
-    for f in (root/'minisd').rglob('*.py'):
+    for f in (root / 'minisd').rglob('*.py'):
         text = f.read_text()
         assert 'allow_pickle=True' not in text and 'weights_only=False' not in text, f
         assert f.name == 'v1.py' or not any(w in text for w in ('torch.load(', 'import pickle')), f
@@ -116,16 +163,31 @@ def test_nothing_unpickles():
 def test_colab_keeps_its_torch_and_numpy(tmp_path):
     "The notebook's install cell, resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
     theirs = dict(torch='2.13.0', numpy='2.1.3')
-    cells = json.loads((root/'nbs'/'training'/'colab.ipynb').read_text())['cells']
+    cells = json.loads((root / 'nbs' / 'training' / 'colab.ipynb').read_text())['cells']
     install = next(''.join(c['source']) for c in cells if '#@title Install' in ''.join(c['source']))
     body, commands = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from '))), []
     bare = Space(util=Space(find_spec=lambda name: None))
-    exec(body, dict(importlib=bare, sys=sys, version=theirs.get, subprocess=Space(run=lambda command, **_: commands.append(command))))
-    [command], report = commands, tmp_path/'report.json'
+    exec(
+        body,
+        dict(
+            importlib=bare,
+            sys=sys,
+            version=theirs.get,
+            subprocess=Space(run=lambda command, **_: commands.append(command)),
+        ),
+    )
+    [command], report = commands, tmp_path / 'report.json'
     here = [f'minisd[cuda] @ {root.as_uri()}' if a.startswith('minisd') else a for a in command]
     assert here != command
-    subprocess.run([*here, '--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report], check=True, capture_output=True)
-    got = {i['metadata']['name'].lower(): i['metadata']['version'].split('+')[0] for i in json.loads(report.read_text())['install']}
+    subprocess.run(
+        [*here, '--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report],
+        check=True,
+        capture_output=True,
+    )
+    got = {
+        i['metadata']['name'].lower(): i['metadata']['version'].split('+')[0]
+        for i in json.loads(report.read_text())['install']
+    }
     assert {p: got[p] for p in theirs} == theirs
     assert {'minisd', 'bitsandbytes', 'accelerate'} <= got.keys()
 
@@ -134,6 +196,12 @@ def test_extras_that_are_named_exist():
     "Every extra that a notebook, a message or README tells people to install."
     import re
     from importlib.metadata import metadata
-    texts = [f.read_text(encoding='utf-8') for f in (root/'README.md', *(root/'nbs').rglob('*.ipynb'), *(root/'minisd').rglob('*.py'))]
+
+    texts = [
+        f.read_text(encoding='utf-8')
+        for f in (root / 'README.md', *(root / 'nbs').rglob('*.ipynb'), *(root / 'minisd').rglob('*.py'))
+    ]
     named = {e for t in texts for e in re.findall(r"(?:minisd|\{home\}|pip install '\.)\[(\w+)\]", t)}
-    assert {'cuda', 'colab', 'data', 'serve'} <= named and named <= set(metadata('minisd').get_all('Provides-Extra')), named
+    assert {'cuda', 'colab', 'data', 'serve'} <= named and named <= set(metadata('minisd').get_all('Provides-Extra')), (
+        named
+    )

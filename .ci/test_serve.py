@@ -1,4 +1,5 @@
 "The server as its users meet it: a process of its own where that is the point, a socket, other people's clients."
+
 import io, json, os, signal, socket, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,15 +10,23 @@ import pytest
 
 PICTURE = dict(prompt='a red cabin left of a lake at sunset', steps=8, seed=3)
 LONG = PICTURE | dict(steps=50, n=4)
-PATIENCE = 180                 # seconds: a busy machine is no fault
-PAGE = 'https://app.example.org'                                # an origin that may call the API
+PATIENCE = 180  # seconds: a busy machine is no fault
+PAGE = 'https://app.example.org'  # an origin that may call the API
 
 
 class Process:
     "`minisd serve` on a free port."
+
     def __init__(self, *options, **env):
-        with socket.socket() as s: s.bind(('127.0.0.1', 0)); self.port = s.getsockname()[1]
-        self.p = subprocess.Popen([sys.executable, '-m', 'minisd', 'serve', '--port', str(self.port), *options], env=os.environ | env, stdout=subprocess.DEVNULL, stderr=(log := tempfile.NamedTemporaryFile()))      # a pipe that nobody reads would fill up
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        self.p = subprocess.Popen(
+            [sys.executable, '-m', 'minisd', 'serve', '--port', str(self.port), *options],
+            env=os.environ | env,
+            stdout=subprocess.DEVNULL,
+            stderr=(log := tempfile.NamedTemporaryFile()),
+        )  # a pipe that nobody reads would fill up
         self.log = log
         self.url = f'http://127.0.0.1:{self.port}'
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE)
@@ -29,11 +38,13 @@ class Process:
     def answers(self):
         "Whether it listens yet."
         assert self.p.poll() is None, self.lines()
-        with suppress(httpx.TransportError): return self.http.get('/health')
+        with suppress(httpx.TransportError):
+            return self.http.get('/health')
 
     def stop(self, sig=signal.SIGTERM):
         "Exit status, and the lines of the log."
-        if self.p.poll() is None: self.p.send_signal(sig)
+        if self.p.poll() is None:
+            self.p.send_signal(sig)
         self.p.wait(PATIENCE)
         self.http.close()
         return self.p.returncode, self.lines()
@@ -67,28 +78,57 @@ def test_openai_client(server, tmp_path):
     import base64, io
     import openai
     from PIL import Image
+
     client = openai.OpenAI(base_url=server.url + '/v1', api_key='none is needed', max_retries=0)
     assert [m.id for m in client.models.list()] == ['nano'] and client.models.retrieve('nano').owned_by == 'minisd'
-    got = client.images.generate(model='nano', prompt=PICTURE['prompt'], n=2, size='96x64', response_format='b64_json', extra_body=dict(steps=6, seed=5))
-    assert [Image.open(io.BytesIO(base64.b64decode(d.b64_json))).size for d in got.data] == [(96, 64)]*2 and got.size == '96x64'
+    got = client.images.generate(
+        model='nano',
+        prompt=PICTURE['prompt'],
+        n=2,
+        size='96x64',
+        response_format='b64_json',
+        extra_body=dict(steps=6, seed=5),
+    )
+    assert [Image.open(io.BytesIO(base64.b64decode(d.b64_json))).size for d in got.data] == [
+        (96, 64)
+    ] * 2 and got.size == '96x64'
     again = client.images.generate(prompt=PICTURE['prompt'], size='96x64', extra_body=dict(steps=6, seed=6))
     assert again.data[0].b64_json and [d.seed for d in got.data] == [5, 6] and again.data[0].seed == 6
     assert client.images.generate(prompt='a boat').data[0].seed != client.images.generate(prompt='a boat').data[0].seed
-    for call, kind, says in ((dict(prompt='a boat', model='dall-e-3'), openai.NotFoundError, 'this server has nano'), (dict(prompt='a boat', size='1024x1024'), openai.UnprocessableEntityError, 'from 8 to 128'),
-                             (dict(prompt='a boat', response_format='url'), openai.UnprocessableEntityError, 'b64_json'), (dict(prompt='a boat', n=9), openai.UnprocessableEntityError, 'from 1 to 4')):
-        with pytest.raises(kind, match=says): client.images.generate(**call)
+    for call, kind, says in (
+        (dict(prompt='a boat', model='dall-e-3'), openai.NotFoundError, 'this server has nano'),
+        (dict(prompt='a boat', size='1024x1024'), openai.UnprocessableEntityError, 'from 8 to 128'),
+        (dict(prompt='a boat', response_format='url'), openai.UnprocessableEntityError, 'b64_json'),
+        (dict(prompt='a boat', n=9), openai.UnprocessableEntityError, 'from 1 to 4'),
+    ):
+        with pytest.raises(kind, match=says):
+            client.images.generate(**call)
 
 
 def test_a_page_of_another_origin_may_call_it(server):
     "What a browser asks before OpenAI's JavaScript client may post, with headers that change with its version."
     names = 'authorization,content-type,x-stainless-os,x-stainless-retry-count,x-stainless-timeout,openai-organization'
-    def ask(origin): return server.http.options('/v1/images/generations', headers={'Origin': origin, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': names})
+
+    def ask(origin):
+        return server.http.options(
+            '/v1/images/generations',
+            headers={
+                'Origin': origin,
+                'Access-Control-Request-Method': 'POST',
+                'Access-Control-Request-Headers': names,
+            },
+        )
+
     may = ask(PAGE)
     assert (may.status_code, may.headers['access-control-allow-origin']) == (200, PAGE)
     assert set(names.split(',')) <= {h.strip() for h in may.headers['access-control-allow-headers'].lower().split(',')}
     not_ = ask('https://evil.example')
     assert not_.status_code == 400 and 'access-control-allow-origin' not in not_.headers
-    got = server.http.post('/v1/images/generations', json=dict(prompt='a boat', steps=1), headers={'Origin': PAGE, 'X-Stainless-OS': 'Linux'})
+    got = server.http.post(
+        '/v1/images/generations',
+        json=dict(prompt='a boat', steps=1),
+        headers={'Origin': PAGE, 'X-Stainless-OS': 'Linux'},
+    )
     assert (got.status_code, got.headers['access-control-allow-origin']) == (200, PAGE)
     assert 'x-request-id' in got.headers['access-control-expose-headers'].lower()
 
@@ -96,6 +136,7 @@ def test_a_page_of_another_origin_may_call_it(server):
 def test_it_is_one_process(server):
     "There is no worker that could be left behind."
     import psutil
+
     assert psutil.Process(server.p.pid).children(recursive=True) == []
 
 
@@ -106,22 +147,58 @@ def test_fuzzed(server, examples):
     from hypothesis import HealthCheck, Phase, settings
     from hypothesis.errors import Unsatisfiable
     from schemathesis.checks import not_a_server_error
-    from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
     schema, seen = schemathesis.openapi.from_url(server.url + '/openapi.json'), {}
+
     def fuzz(operation, mode, examples):
         from hypothesis import given
-        @settings(max_examples=examples, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=operation.as_strategy(generation_mode=mode))
         def run(case):
-            if isinstance(case.body, dict) and mode.is_positive: case.body.update(steps=1, n=min(case.body.get('n') or 1, 2), **{k: 64 for k in ('width', 'height') if case.body.get(k)})          # what is right takes time: keep it short
+            if isinstance(case.body, dict) and mode.is_positive:
+                case.body.update(
+                    steps=1,
+                    n=min(case.body.get('n') or 1, 2),
+                    **{k: 64 for k in ('width', 'height') if case.body.get(k)},
+                )  # what is right takes time: keep it short
             r = case.call(timeout=PATIENCE)
             seen[operation.label, r.status_code] = seen.get((operation.label, r.status_code), 0) + 1
-            case.validate_response(r, checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance])
-        with suppress(Unsatisfiable): run()           # nothing can be wrong with a GET that takes nothing
+            case.validate_response(
+                r,
+                checks=[
+                    not_a_server_error,
+                    status_code_conformance,
+                    content_type_conformance,
+                    response_schema_conformance,
+                ],
+            )
+
+        with suppress(Unsatisfiable):
+            run()  # nothing can be wrong with a GET that takes nothing
+
     for o in (o.ok() for o in schema.get_all_operations()):
-        for mode in schemathesis.GenerationMode: fuzz(o, mode, examples)
+        for mode in schemathesis.GenerationMode:
+            fuzz(o, mode, examples)
     print(seen)
-    assert seen['POST /generate', 200] and seen['POST /generate', 422] and seen['POST /v1/images/generations', 200] and server.http.get('/health').json()['status'] == 'ok'
+    assert (
+        seen['POST /generate', 200]
+        and seen['POST /generate', 422]
+        and seen['POST /v1/images/generations', 200]
+        and server.http.get('/health').json()['status'] == 'ok'
+    )
 
 
 def test_a_client_that_is_killed_frees_its_place(server):
@@ -129,7 +206,8 @@ def test_a_client_that_is_killed_frees_its_place(server):
     p = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL)
     running = lambda: server.http.get('/health').json()['running']
     wait_for(running)
-    p.kill(); p.wait()
+    p.kill()
+    p.wait()
     wait_for(lambda: not running())
     wait_for(lambda: server.pictures()[-1]['status'] == 499)
     line = server.pictures()[-1]
@@ -139,6 +217,7 @@ def test_a_client_that_is_killed_frees_its_place(server):
 def in_file(data):
     "The settings in a picture's bytes."
     from PIL import Image
+
     return json.loads(Image.open(io.BytesIO(data)).text['minisd'])
 
 
@@ -149,18 +228,30 @@ def test_the_same_beside_others(dtype, monkeypatch):
     from starlette.testclient import TestClient
     from minisd.sampling.batcher import as_promised
     from minisd.apps.serve import ServerConfig, create_app
+
     monkeypatch.setenv('MINISD_DTYPE', dtype)
-    prompts = PICTURE['prompt'], 'a boat', PICTURE['prompt'] + ', a white deer in the forest at night, in fog', 'a yellow balloon over mountains at dawn'      # of different lengths: the shorter ones are padded
+    prompts = (
+        PICTURE['prompt'],
+        'a boat',
+        PICTURE['prompt'] + ', a white deer in the forest at night, in fog',
+        'a yellow balloon over mountains at dawn',
+    )  # of different lengths: the shorter ones are padded
     with TestClient(create_app(ServerConfig()), base_url='http://127.0.0.1') as client, ThreadPoolExecutor(4) as pool:
         engine = client.app.state.engine
         wait_for(lambda: engine.status == 'ok')
         shared = []
         engine.batcher.watch = lambda group, rows, seconds: shared.append(len(group))
+
         def ask(i):
-            r = client.post('/generate', json=dict(prompt=prompts[i], steps=3 + i, seed=2**64 - 1 - i), headers={'Accept': 'image/png'})
+            r = client.post(
+                '/generate',
+                json=dict(prompt=prompts[i], steps=3 + i, seed=2**64 - 1 - i),
+                headers={'Accept': 'image/png'},
+            )
             assert (r.status_code, r.headers['content-type']) == (200, 'image/png'), r.text
             assert (in_file(r.content)['dtype'], in_file(r.content)['seed']) == (dtype, 2**64 - 1 - i)
             return Image.open(io.BytesIO(r.content))
+
         beside = list(pool.map(ask, range(4)))
         assert max(shared) > 1, shared
         assert all(as_promised(ask(i), p, dtype) for i, p in enumerate(beside))
@@ -184,8 +275,10 @@ def test_settings_from_the_environment_and_sigterm():
     assert rest[-1] == 'event: done' and rest.count('event: step') == 49
     assert refused.status_code == 503 and refused.json()['detail'].startswith('the server is stopping')
     code, lines = s.stop()
-    done, = [l for l in lines if l.get('outcome') == 'done']
-    assert (code, done['steps'], done['n'], done['prompt']) == (0, 50, 4, PICTURE['prompt']) and 'secret' not in str(lines)
+    (done,) = [l for l in lines if l.get('outcome') == 'done']
+    assert (code, done['steps'], done['n'], done['prompt']) == (0, 50, 4, PICTURE['prompt']) and 'secret' not in str(
+        lines
+    )
 
 
 def test_told_to_stop_as_soon_as_it_listens():
@@ -199,24 +292,34 @@ def said(monkeypatch, capsys, *args, **env):
     "Exit status and line of the command line with these arguments, in this process."
     import warnings
     from minisd.apps.cli import main
+
     monkeypatch.setattr(warnings, 'showwarning', warnings.showwarning)
-    for k, v in env.items(): monkeypatch.setenv(k, v)
-    with pytest.raises(SystemExit) as e: main(list(args))
-    line, = capsys.readouterr().err.splitlines()
+    for k, v in env.items():
+        monkeypatch.setenv(k, v)
+    with pytest.raises(SystemExit) as e:
+        main(list(args))
+    (line,) = capsys.readouterr().err.splitlines()
     return e.value.code, line
 
 
 V1 = 'VAE_PATH', 'CLIP_PATH', 'UNET_PATH', 'TOKENIZER_PATH'
 
-@pytest.mark.parametrize('env, parts', [
-    (dict(MINISD_PORT='tcp://10.0.0.7:8000'), ("MINISD_PORT is 'tcp://10.0.0.7:8000'", '0 to 65535', 'Kubernetes', '--port', 'enableServiceLinks: false')),
-    (dict(MINISD_ROWS='x'), ("MINISD_ROWS is 'x'", 'a whole number from 1 to 4096')),
-    (dict(MINISD_DTYPE='half'), ("MINISD_DTYPE is 'half'", 'float32, bfloat16, float16')),
-    (dict(MINISD_MODEL='~/gone'), ('MINISD_MODEL: ', 'gone', 'nano')),
-    (dict(MINISD_HOST='no such host'), ('MINISD_HOST: ', 'cannot listen at no such host')),
-    ({k: f'~/{k}.pt' for k in V1}, ('VAE_PATH: ', 'VAE_PATH.pt does not exist')),
-    (dict(VAE_PATH='vae.pt'), ('VAE_PATH, CLIP_PATH, UNET_PATH and TOKENIZER_PATH must all be set',)),
-])
+
+@pytest.mark.parametrize(
+    'env, parts',
+    [
+        (
+            dict(MINISD_PORT='tcp://10.0.0.7:8000'),
+            ("MINISD_PORT is 'tcp://10.0.0.7:8000'", '0 to 65535', 'Kubernetes', '--port', 'enableServiceLinks: false'),
+        ),
+        (dict(MINISD_ROWS='x'), ("MINISD_ROWS is 'x'", 'a whole number from 1 to 4096')),
+        (dict(MINISD_DTYPE='half'), ("MINISD_DTYPE is 'half'", 'float32, bfloat16, float16')),
+        (dict(MINISD_MODEL='~/gone'), ('MINISD_MODEL: ', 'gone', 'nano')),
+        (dict(MINISD_HOST='no such host'), ('MINISD_HOST: ', 'cannot listen at no such host')),
+        ({k: f'~/{k}.pt' for k in V1}, ('VAE_PATH: ', 'VAE_PATH.pt does not exist')),
+        (dict(VAE_PATH='vae.pt'), ('VAE_PATH, CLIP_PATH, UNET_PATH and TOKENIZER_PATH must all be set',)),
+    ],
+)
 def test_a_variable_that_is_wrong_is_one_line(monkeypatch, capsys, env, parts):
     code, line = said(monkeypatch, capsys, 'serve', **env)
     assert code == 2 and all(p in line for p in parts) and '~' not in line.replace("'~/gone'", ''), line
@@ -233,6 +336,7 @@ def test_v1_files_at_home(monkeypatch, tmp_path, small):
     from minisd.vae import VAEConfig
     from minisd.sampling.v1 import blank, v1_layout
     import pickle, torch
+
     monkeypatch.setenv('HOME', str(tmp_path)), monkeypatch.setenv('USERPROFILE', str(tmp_path))
     cfg = ModelConfig.preset('base')
     if small:
@@ -244,13 +348,23 @@ def test_v1_files_at_home(monkeypatch, tmp_path, small):
         )
         monkeypatch.setattr(v1, 'import_v1', partial(v1.import_v1, config=cfg))
     for kind in ('vae', 'clip', 'unet'):
-        state = {name: torch.zeros(shape, dtype=torch.int64 if name.endswith('num_batches_tracked') else torch.float32) for name, shape in v1_layout(kind, blank(kind, cfg, 'meta')).values()}
+        state = {
+            name: torch.zeros(shape, dtype=torch.int64 if name.endswith('num_batches_tracked') else torch.float32)
+            for name, shape in v1_layout(kind, blank(kind, cfg, 'meta')).values()
+        }
         for name, v in state.items():
-            if 'running_var' in name: v += 1
-        torch.save(dict(model_state_dict=state), tmp_path/f'{kind}.pt')
-    (tmp_path/'tokenizer.pt').write_bytes(pickle.dumps(dict(word2idx={'<pad>': 0, '<unk>': 1, '<start>': 2, '<end>': 3, 'lake': 4}, idx2word={4: 'lake'})))
+            if 'running_var' in name:
+                v += 1
+        torch.save(dict(model_state_dict=state), tmp_path / f'{kind}.pt')
+    (tmp_path / 'tokenizer.pt').write_bytes(
+        pickle.dumps(dict(word2idx={'<pad>': 0, '<unk>': 1, '<start>': 2, '<end>': 3, 'lake': 4}, idx2word={4: 'lake'}))
+    )
     pipe = open_model(from_env({k: f'~/{k.removesuffix("_PATH").lower()}.pt' for k in V1}))
-    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (20, 7.5, '64x64' if small else '512x512')
+    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (
+        20,
+        7.5,
+        '64x64' if small else '512x512',
+    )
 
 
 def test_without_the_extra_is_one_line(monkeypatch, capsys):

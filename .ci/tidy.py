@@ -1,4 +1,5 @@
 "Drop what a saved notebook shows nobody: dead progress bars, and the state of widgets that no output shows. --check: only say where."
+
 import json
 import re
 import sys
@@ -36,21 +37,27 @@ def tidy(nb: dict) -> list[str]:
     state = widgets.get(STATE, {}).get('state', {})
     if idle := state.keys() - shown(state, nb['cells']):
         found.append(f'the state of {len(idle)} widgets that no output shows')
-        for model in idle: del state[model]
-    if widgets and not state: del nb['metadata']['widgets']
+        for model in idle:
+            del state[model]
+    if widgets and not state:
+        del nb['metadata']['widgets']
     return found
 
 
 def main() -> int:
     bad = []
-    for file in sorted((root/'nbs').rglob('*.ipynb')):
-        if '.ipynb_checkpoints' in file.parts: continue
+    for file in sorted((root / 'nbs').rglob('*.ipynb')):
+        if '.ipynb_checkpoints' in file.parts:
+            continue
         nb = json.loads(file.read_text(encoding='utf-8'))
-        if not (found := tidy(nb)): continue
+        if not (found := tidy(nb)):
+            continue
         bad += [f'{file.relative_to(root)}: {f}' for f in found]
-        if '--check' not in sys.argv: file.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n', encoding='utf-8')
+        if '--check' not in sys.argv:
+            file.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n', encoding='utf-8')
     print('\n'.join(bad) or 'saved notebooks hold nothing dead')
     return 1 if bad and '--check' in sys.argv else 0
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

@@ -9,4 +9,5 @@ __all__ = []
 from .apps.cli import main
 
 # %% ../nbs/apps/main.ipynb #96fc71fe
-if __name__ == '__main__' and '__file__' in globals(): main()     # not in a notebook
+if __name__ == '__main__' and '__file__' in globals():
+    main()  # not in a notebook

@@ -22,15 +22,19 @@ from .base.core import Pretrained, require, write_atomic
 # %% ../nbs/01_clip.ipynb #cd91bf34
 class Tokenizer:
     "Byte-level BPE with a fixed length; wraps `tokenizers.Tokenizer`, saved as one JSON file."
+
     SPECIAL = '<pad>', '<unk>', '<start>', '<end>'
 
-    def __init__(self, tok): self.tok = tok  # a `tokenizers.Tokenizer` with padding and truncation switched on
+    def __init__(self, tok):
+        self.tok = tok  # a `tokenizers.Tokenizer` with padding and truncation switched on
 
     @property
-    def vocab_size(self) -> int: return self.tok.get_vocab_size()
+    def vocab_size(self) -> int:
+        return self.tok.get_vocab_size()
 
     @property
-    def length(self) -> int: return self.tok.padding['length']  # tokens a caption, start and end counted
+    def length(self) -> int:
+        return self.tok.padding['length']  # tokens a caption, start and end counted
 
     @classmethod
     def train(
@@ -41,13 +45,22 @@ class Tokenizer:
     ) -> "Tokenizer":
         "Learn the merges from captions."
         from tokenizers import Tokenizer as Tok, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
         tok = Tok(models.BPE(unk_token='<unk>'))
         tok.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         tok.pre_tokenizer, tok.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
-        tok.train_from_iterator(texts, trainers.BpeTrainer(
-            vocab_size=vocab_size, special_tokens=list(cls.SPECIAL), show_progress=False,
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
-        tok.post_processor = processors.TemplateProcessing(single='<start> $A <end>', special_tokens=[('<start>', 2), ('<end>', 3)])
+        tok.train_from_iterator(
+            texts,
+            trainers.BpeTrainer(
+                vocab_size=vocab_size,
+                special_tokens=list(cls.SPECIAL),
+                show_progress=False,
+                initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            ),
+        )
+        tok.post_processor = processors.TemplateProcessing(
+            single='<start> $A <end>', special_tokens=[('<start>', 2), ('<end>', 3)]
+        )
         tok.enable_padding(pad_id=0, pad_token='<pad>', length=length)
         tok.enable_truncation(length)
         return cls(tok)
@@ -74,20 +87,27 @@ def save(self: Tokenizer, path: str | Path) -> Path:
     "Write one JSON file."
     return write_atomic(path, lambda p: self.tok.save(str(p)))
 
+
 @patch(cls_method=True)
 def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
     "Read the JSON file; a missing or torn one is a one-line error."
     from tokenizers import Tokenizer as Tok
-    if not Path(path).is_file(): raise FileNotFoundError(f'{path} does not exist: expected a tokenizer (JSON) there')
-    try: tok = Tok.from_file(str(path))
-    except Exception as e: raise ValueError(f'{path} is not a whole tokenizer file ({e}): it may have been cut off; get it anew') from None
-    if not tok.padding: raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected a tokenizer (JSON) there')
+    try:
+        tok = Tok.from_file(str(path))
+    except Exception as e:
+        raise ValueError(f'{path} is not a whole tokenizer file ({e}): it may have been cut off; get it anew') from None
+    if not tok.padding:
+        raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
     return cls(tok)
 
 # %% ../nbs/01_clip.ipynb #dfcfff7f
 @dataclass(frozen=True)
 class CLIPConfig:
     "Sizes of a `CLIP`; the defaults are the base preset."
+
     vocab_size: int = 49408
     length: int = 77  # tokens a caption
     width: int = 512  # of both towers, and of both embeddings
@@ -100,10 +120,13 @@ class CLIPConfig:
 
     def __post_init__(self):
         require(self.near == 0 or self.near % 2, f'CLIPConfig: near {self.near} must be odd, or 0')
-        require(self.width % self.heads == 0,
-                f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads')
-        require(self.image_size % self.patch == 0,
-                f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}')
+        require(
+            self.width % self.heads == 0, f'CLIPConfig: width {self.width} must be a multiple of {self.heads} heads'
+        )
+        require(
+            self.image_size % self.patch == 0,
+            f'CLIPConfig: image_size {self.image_size} must be a multiple of the patch, {self.patch}',
+        )
 
 # %% ../nbs/01_clip.ipynb #6d639fdd
 def key_mask(
@@ -112,11 +135,13 @@ def key_mask(
     "The same padding mask for every head and query."
     return None if mask is None else rearrange(mask, 'b n -> b 1 1 n')
 
+
 class SelfAttention(nn.Module):
     "Multi-head self-attention with a padding mask (arXiv:1706.03762 section 3.2)."
+
     def __init__(self, dim: int, heads: int):
         super().__init__()
-        self.heads, self.qkv, self.proj = heads, nn.Linear(dim, 3*dim), nn.Linear(dim, dim)
+        self.heads, self.qkv, self.proj = heads, nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # x (b, n, d), mask (b, n) bool
         q, k, v = rearrange(self.qkv(x), 'b n (three h d) -> three b h n d', three=3, h=self.heads)
@@ -126,11 +151,12 @@ class SelfAttention(nn.Module):
 # %% ../nbs/01_clip.ipynb #4992d0b3
 class Block(nn.Module):
     "Pre-norm transformer block: attention, then an MLP, each added to its input."
-    def __init__(self, dim: int, heads: int, dropout: float = 0.):
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.norm1, self.attn = nn.LayerNorm(dim), SelfAttention(dim, heads)
         self.norm2, self.drop = nn.LayerNorm(dim), nn.Dropout(dropout)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4*dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4*dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # x (b, n, d), mask (b, n) bool
         x = x + self.drop(self.attn(self.norm1(x), mask))
@@ -139,63 +165,71 @@ class Block(nn.Module):
 # %% ../nbs/01_clip.ipynb #6c5b9e8b
 class Neighbours(nn.Module):
     "Adds to every token a convolution over the tokens around it; padding counts as nothing."
+
     def __init__(self, dim: int, kernel: int):
         super().__init__()
-        self.norm, self.conv = nn.LayerNorm(dim), nn.Conv1d(dim, dim, kernel, padding=kernel//2)
+        self.norm, self.conv = nn.LayerNorm(dim), nn.Conv1d(dim, dim, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # x (b, n, d), mask (b, n) bool
-        return x + F.gelu(self.conv((self.norm(x)*mask[..., None]).mT).mT)
+        return x + F.gelu(self.conv((self.norm(x) * mask[..., None]).mT).mT)
+
 
 class TextTower(nn.Module):
     "Token ids to one state a token."
+
     def __init__(self, cfg: CLIPConfig):
         super().__init__()
         self.token = nn.Embedding(cfg.vocab_size, cfg.width)
-        self.pos = nn.Parameter(torch.randn(cfg.length, cfg.width)*0.01)
+        self.pos = nn.Parameter(torch.randn(cfg.length, cfg.width) * 0.01)
         self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, cfg.dropout) for _ in range(cfg.layers))
         self.near = nn.ModuleList(Neighbours(cfg.width, cfg.near) for _ in range(cfg.layers if cfg.near else 0))
         self.norm = nn.LayerNorm(cfg.width)
         nn.init.normal_(self.token.weight, std=0.02)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:  # ids (b, n), mask (b, n) bool -> (b, n, d)
-        x = self.token(ids) + self.pos[:ids.shape[1]]
+        x = self.token(ids) + self.pos[: ids.shape[1]]
         for i, block in enumerate(self.blocks):
-            if self.near: x = self.near[i](x, mask)
+            if self.near:
+                x = self.near[i](x, mask)
             x = block(x, mask)
         return self.norm(x)
 
 # %% ../nbs/01_clip.ipynb #8d2711e8
 class ImageTower(nn.Module):
     "Pictures to one state a patch, the class token's first."
+
     def __init__(self, cfg: CLIPConfig):
         super().__init__()
-        self.cfg, n = cfg, (cfg.image_size//cfg.patch)**2
-        self.patch = nn.Linear(3*cfg.patch**2, cfg.width)
-        self.cls = nn.Parameter(torch.randn(cfg.width)*0.02)
-        self.pos = nn.Parameter(torch.randn(n + 1, cfg.width)*0.02)
+        self.cfg, n = cfg, (cfg.image_size // cfg.patch) ** 2
+        self.patch = nn.Linear(3 * cfg.patch**2, cfg.width)
+        self.cls = nn.Parameter(torch.randn(cfg.width) * 0.02)
+        self.pos = nn.Parameter(torch.randn(n + 1, cfg.width) * 0.02)
         self.blocks = nn.ModuleList(Block(cfg.width, cfg.heads, cfg.dropout) for _ in range(cfg.layers))
         self.norm = nn.LayerNorm(cfg.width)
 
     def forward(self, x: Tensor) -> Tensor:  # (b, 3, H, W) in [−1, 1] -> (b, 1 + patches, d)
-        if x.shape[-2:] != (self.cfg.image_size,)*2:
-            x = F.interpolate(x, (self.cfg.image_size,)*2, mode='bilinear', antialias=True)
+        if x.shape[-2:] != (self.cfg.image_size,) * 2:
+            x = F.interpolate(x, (self.cfg.image_size,) * 2, mode='bilinear', antialias=True)
         x = self.patch(rearrange(x, 'b c (h p) (w q) -> b (h w) (p q c)', p=self.cfg.patch, q=self.cfg.patch))
         x = torch.cat([repeat(self.cls, 'd -> b 1 d', b=len(x)), x], 1) + self.pos
-        for block in self.blocks: x = block(x)
+        for block in self.blocks:
+            x = block(x)
         return self.norm(x)
 
 # %% ../nbs/01_clip.ipynb #c111c5b9
 class CLIP(Pretrained, nn.Module):
     "Text and image towers with one shared embedding space (arXiv:2103.00020)."
+
     config_class = CLIPConfig
 
     def __init__(self, cfg: CLIPConfig = CLIPConfig()):
         super().__init__()
         self.cfg, self.text, self.image = cfg, TextTower(cfg), ImageTower(cfg)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1/0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     @property
-    def scale(self) -> Tensor: return self.logit_scale.exp().clamp(max=100.)  # inverse temperature
+    def scale(self) -> Tensor:
+        return self.logit_scale.exp().clamp(max=100.0)  # inverse temperature
 
     def encode_text(
         self,
@@ -234,9 +268,10 @@ def clip_loss(
     ids: Tensor | None = None,  # (b, n) token ids; equal rows are no negatives of each other
 ) -> Tensor:  # scalar, nats
     "Symmetric cross-entropy over the batch (arXiv:2103.00020, figure 3), duplicates left out."
-    with torch.autocast(img.device.type, enabled=False): logits = scale*img.float() @ txt.float().T     # half precision would blur them
+    with torch.autocast(img.device.type, enabled=False):
+        logits = scale * img.float() @ txt.float().T  # half precision would blur them
     if ids is not None:
         same = (ids[:, None] == ids[None]).all(-1)
         logits = logits.masked_fill(same & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device), -torch.inf)
     target = torch.arange(len(img), device=img.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))/2
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

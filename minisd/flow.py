@@ -25,7 +25,8 @@ def expand(
 ) -> Tensor:  # (b, 1, ..., 1), or 0-dimensional
     "Give `t` as many dimensions as `x`, for broadcasting."
     t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
-    return t.reshape(-1, *[1]*(x.ndim - 1)) if t.ndim else t
+    return t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
+
 
 def path(
     x0: Tensor,  # (b, ...) noise
@@ -34,7 +35,8 @@ def path(
 ) -> Tensor:  # (b, ...)
     "The point at time `t` on the line from noise to data (arXiv:2209.03003 eq. (1))."
     t = expand(t, x0)
-    return (1 - t)*x0 + t*x1
+    return (1 - t) * x0 + t * x1
+
 
 def target_velocity(
     x0: Tensor,  # (b, ...) noise
@@ -52,11 +54,11 @@ def mixture_velocity(
 ) -> Tensor:  # (b, d)
     "The exact velocity field from N(0, 1) to an equal mixture of Gaussians: E[x1 − x0 | xt = x]."
     t = expand(t, x[:, :, None]) if torch.as_tensor(t).ndim else torch.as_tensor(t)
-    var = (1 - t)**2 + t**2*width**2
-    off = rearrange(x, 'b d -> b d 1') - t*rearrange(centres, 'k d -> 1 d k')
-    logp = -(off**2/(2*var)).sum(1, keepdim=True)
-    v = rearrange(centres, 'k d -> 1 d k') + (t*width**2 - (1 - t))/var*off
-    return (logp.softmax(-1)*v).sum(-1)
+    var = (1 - t) ** 2 + t**2 * width**2
+    off = rearrange(x, 'b d -> b d 1') - t * rearrange(centres, 'k d -> 1 d k')
+    logp = -(off**2 / (2 * var)).sum(1, keepdim=True)
+    v = rearrange(centres, 'k d -> 1 d k') + (t * width**2 - (1 - t)) / var * off
+    return (logp.softmax(-1) * v).sum(-1)
 
 # %% ../nbs/03_flow.ipynb #772abea9
 def shift_time(
@@ -64,7 +66,8 @@ def shift_time(
     shift: float = 1.0,  # above 1: more time near noise; 1: none
 ) -> Tensor:  # in [0, 1]
     "Move times towards noise (arXiv:2403.03206 eq. (23), with t = 0 noise)."
-    return t/(shift - (shift - 1)*t)
+    return t / (shift - (shift - 1) * t)
+
 
 def sample_time(
     n: int,  # how many
@@ -97,28 +100,32 @@ def time_grid(
 ) -> Tensor:  # (N + 1,) from `start` to 1
     "Times i/N, shifted, then squeezed into [`start`, 1]."
     number('steps', steps, 1, 1000, whole=True), number('shift', shift, 1e-3, 1e3), number('start', start, 0, 0.9999)
-    t = shift_time(torch.arange(steps + 1, dtype=torch.float64)/steps, shift)
-    return (start + (1 - start)*t).float()
+    t = shift_time(torch.arange(steps + 1, dtype=torch.float64) / steps, shift)
+    return (start + (1 - start) * t).float()
+
 
 def resolution_shift(
     pixels: int,  # of the pictures to sample, height × width
     trained: int,  # of those the network was trained on
 ) -> float:
     "How much more to shift at another size: sqrt(m/n) (arXiv:2403.03206 eq. (23))."
-    return (pixels/trained)**0.5
+    return (pixels / trained) ** 0.5
 
 # %% ../nbs/03_flow.ipynb #8619568d
 SOLVERS: dict[str, Callable] = {}
+
 
 def solver(
     step: Callable,  # step(velocity, x, t, u, past) -> state at time u
 ) -> Callable:  # solve(velocity, x, ts, callback) -> state at ts[-1], with the generator `solve.steps` and the step itself, `solve.step`
     "Put the loop around a step; the solver is entered in `SOLVERS` unless its name begins with _."
+
     def steps(
         velocity: Callable,  # velocity(x, t) with t a float
         x: Tensor,  # state at ts[0]
         ts: Tensor,  # (N + 1,) increasing times
-        callback: Callable | None = None,  # callback(i, t, x) after step i, with the new time and state; what it returns, if not None, replaces the state
+        callback: Callable
+        | None = None,  # callback(i, t, x) after step i, with the new time and state; what it returns, if not None, replaces the state
     ) -> Iterator[tuple[int, float, Tensor]]:  # (i, t, x) after every step
         past, ts = [], ts.tolist()
         for i, (t, u) in enumerate(zip(ts, ts[1:])):
@@ -126,39 +133,52 @@ def solver(
             new = callback(i, u, x) if callback else None
             x = x if new is None else new
             yield i, u, x
+
     def solve(velocity: Callable, x: Tensor, ts: Tensor, callback: Callable | None = None) -> Tensor:
-        for _, _, x in steps(velocity, x, ts, callback): pass
+        for _, _, x in steps(velocity, x, ts, callback):
+            pass
         return x
-    solve.step, solve.steps, solve.__name__, solve.__qualname__, solve.__doc__, solve.__module__ = step, steps, step.__name__, step.__name__, step.__doc__, step.__module__
-    if not step.__name__.startswith('_'): SOLVERS[step.__name__] = solve
+
+    solve.step, solve.steps, solve.__name__, solve.__qualname__, solve.__doc__, solve.__module__ = (
+        step,
+        steps,
+        step.__name__,
+        step.__name__,
+        step.__doc__,
+        step.__module__,
+    )
+    if not step.__name__.startswith('_'):
+        SOLVERS[step.__name__] = solve
     return solve
 
 # %% ../nbs/03_flow.ipynb #0d93300b
 @solver
 def euler(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "Euler's method: first order, one evaluation a step."
-    return x + (u - t)*velocity(x, t)
+    return x + (u - t) * velocity(x, t)
 
 # %% ../nbs/03_flow.ipynb #b666f735
 @solver
 def midpoint(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "The midpoint method: second order, two evaluations a step."
-    return x + (u - t)*velocity(x + (u - t)/2*velocity(x, t), (t + u)/2)
+    return x + (u - t) * velocity(x + (u - t) / 2 * velocity(x, t), (t + u) / 2)
+
 
 @solver
 def heun(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "Heun's method: second order, two evaluations a step."
     v = velocity(x, t)
-    return x + (u - t)/2*(v + velocity(x + (u - t)*v, u))
+    return x + (u - t) / 2 * (v + velocity(x + (u - t) * v, u))
+
 
 @solver
 def rk4(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "The classical Runge–Kutta method: fourth order, four evaluations a step."
-    h, m = u - t, (t + u)/2
+    h, m = u - t, (t + u) / 2
     a = velocity(x, t)
-    b = velocity(x + h/2*a, m)
-    c = velocity(x + h/2*b, m)
-    return x + h/6*(a + 2*b + 2*c + velocity(x + h*c, u))
+    b = velocity(x + h / 2 * a, m)
+    c = velocity(x + h / 2 * b, m)
+    return x + h / 6 * (a + 2 * b + 2 * c + velocity(x + h * c, u))
 
 # %% ../nbs/03_flow.ipynb #0b787fa9
 def ab_weights(
@@ -167,24 +187,30 @@ def ab_weights(
     u: float,  # and its end
 ) -> list[float]:  # one a velocity; they sum to 1
     "Weights that give the mean over [t, u] of the polynomial through values at `times`."
-    tau = torch.tensor([(s - t)/(u - t) for s in times], dtype=torch.float64)
+    tau = torch.tensor([(s - t) / (u - t) for s in times], dtype=torch.float64)
     powers = torch.arange(len(times), dtype=torch.float64)
-    return torch.linalg.solve(tau[None]**powers[:, None], 1/(powers + 1)).tolist()
+    return torch.linalg.solve(tau[None] ** powers[:, None], 1 / (powers + 1)).tolist()
+
 
 def _adams_bashforth(order: int, velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "One step with up to `order` velocities; `past` holds how many steps there were, the state they led to, and (time, velocity), the newest last."
     n, was, *past[:] = past or (0, None)
     past.append((t, velocity(x, t)))
-    if n == 1 and x is was: x = x + (t - past[0][0])/2*(past[1][1] - past[0][1])      # the first step was Euler's: make it Heun's, unless a callback has moved the state
+    if n == 1 and x is was:
+        x = x + (t - past[0][0]) / 2 * (
+            past[1][1] - past[0][1]
+        )  # the first step was Euler's: make it Heun's, unless a callback has moved the state
     del past[:-order]
-    x = x + (u - t)*sum(w*v for w, (_, v) in zip(ab_weights([s for s, _ in past], t, u), past))
+    x = x + (u - t) * sum(w * v for w, (_, v) in zip(ab_weights([s for s, _ in past], t, u), past))
     past[:0] = n + 1, x
     return x
+
 
 @solver
 def ab2(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "Two-step Adams–Bashforth: second order, one evaluation a step."
     return _adams_bashforth(2, velocity, x, t, u, past)
+
 
 @solver
 def ab3(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
@@ -194,18 +220,19 @@ def ab3(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor
 # %% ../nbs/03_flow.ipynb #be8205e3
 def log_snr(t: float) -> float:  # −inf at 0, inf at 1
     "log(t/(1 − t)), the logarithm of signal over noise."
-    return math.log(t/(1 - t)) if 0 < t < 1 else math.copysign(math.inf, t - 0.5)
+    return math.log(t / (1 - t)) if 0 < t < 1 else math.copysign(math.inf, t - 0.5)
+
 
 @solver
 def dpmpp_2m(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
     "DPM-Solver++(2M) for straight paths: second order, one evaluation a step (arXiv:2211.01095 algorithm 2)."
-    x1 = x + (1 - t)*velocity(x, t)
-    D, k = x1, (1 - u)/(1 - t)
+    x1 = x + (1 - t) * velocity(x, t)
+    D, k = x1, (1 - u) / (1 - t)
     if past and 0 < past[0] and u < 1:
         s, before = past
-        D = x1 + (log_snr(u) - log_snr(t))/(log_snr(t) - log_snr(s))/2*(x1 - before)
+        D = x1 + (log_snr(u) - log_snr(t)) / (log_snr(t) - log_snr(s)) / 2 * (x1 - before)
     past[:] = t, x1
-    return k*x + (u - k*t)*D
+    return k * x + (u - k * t) * D
 
 # %% ../nbs/03_flow.ipynb #784d40f0
 def combine(
@@ -218,10 +245,12 @@ def combine(
     "Guided velocity (arXiv:2207.12598 eq. (6); arXiv:2305.08891 section 3.4; arXiv:2503.18886)."
     if zero_star:
         a, b = vc.flatten(1), vu.flatten(1)
-        vu = vu*expand((a*b).sum(1)/b.square().sum(1).clamp(min=1e-12), vu)
-    v = vu + w*(vc - vu)
-    if not rescale: return v
-    return v*expand(rescale*vc.flatten(1).std(1)/v.flatten(1).std(1).clamp(min=1e-12) + 1 - rescale, v)
+        vu = vu * expand((a * b).sum(1) / b.square().sum(1).clamp(min=1e-12), vu)
+    v = vu + w * (vc - vu)
+    if not rescale:
+        return v
+    return v * expand(rescale * vc.flatten(1).std(1) / v.flatten(1).std(1).clamp(min=1e-12) + 1 - rescale, v)
+
 
 def guided(
     model: Callable,  # model(x, t, ctx, mask) -> velocity
@@ -230,7 +259,10 @@ def guided(
     null_ctx: Tensor,  # (b or 1, n, d) states of the null (or negative) caption
     null_mask: Tensor | None,  # (b or 1, n) bool
     w: float = 1.0,  # guidance scale; 1 means none
-    interval: tuple[float, float] = (0.0, 1.0),  # times with guidance, the second excluded unless it is 1; elsewhere the caption alone, or with w = 0 the null caption
+    interval: tuple[float, float] = (
+        0.0,
+        1.0,
+    ),  # times with guidance, the second excluded unless it is 1; elsewhere the caption alone, or with w = 0 the null caption
     rescale: float = 0.0,  # see `combine`
     zero_star: bool = False,  # see `combine`
     zero_init: float = 0.0,  # time before which the velocity is 0 (arXiv:2503.18886)
@@ -241,19 +273,26 @@ def guided(
     null_ctx = null_ctx.expand(len(ctx), -1, -1)
     null_mask = None if null_mask is None else null_mask.expand(len(ctx), -1)
     both = torch.cat([null_ctx, ctx]), (None if mask is None else torch.cat([null_mask, mask]))
+
     def velocity(x: Tensor, t: float) -> Tensor:
-        if t < zero_init: return torch.zeros_like(x)
+        if t < zero_init:
+            return torch.zeros_like(x)
         one = (null_ctx, null_mask) if w == 0 else (ctx, mask) if w == 1 or not (lo <= t < hi or t == hi == 1) else None
-        if one: return model(x, torch.full((len(x),), t, device=x.device), *one)
-        vu, vc = model(torch.cat([x, x]), torch.full((2*len(x),), t, device=x.device), *both).chunk(2)
+        if one:
+            return model(x, torch.full((len(x),), t, device=x.device), *one)
+        vu, vc = model(torch.cat([x, x]), torch.full((2 * len(x),), t, device=x.device), *both).chunk(2)
         return combine(vu, vc, w, rescale, zero_star)
+
     return velocity
+
 
 def check_interval(interval) -> tuple[float, float]:
     "Two times, 0 ≤ first ≤ second ≤ 1; `ValueError` for anything else."
-    if not isinstance(interval, (tuple, list)) or len(interval) != 2: raise ValueError(f'guidance_interval is {interval!r}: it must be two times from 0 to 1, such as (0.1, 0.8)')
+    if not isinstance(interval, (tuple, list)) or len(interval) != 2:
+        raise ValueError(f'guidance_interval is {interval!r}: it must be two times from 0 to 1, such as (0.1, 0.8)')
     lo, hi = (number('guidance_interval', v, 0, 1) for v in interval)
-    if lo > hi: raise ValueError(f'guidance_interval is {lo:g} to {hi:g}: the first time must not be later than the second')
+    if lo > hi:
+        raise ValueError(f'guidance_interval is {lo:g} to {hi:g}: the first time must not be later than the second')
     return lo, hi
 
 # %% ../nbs/03_flow.ipynb #31052f04
@@ -267,7 +306,7 @@ def drop_condition(
 ) -> tuple[Tensor, Tensor]:  # like `ctx` and `mask`
     "Replace each sample's caption by the null caption with probability `p` (arXiv:2207.12598 algorithm 1)."
     drop = (torch.rand(len(ctx), generator=generator) < p).to(ctx.device)
-    return torch.where(drop.view(-1, *[1]*(ctx.ndim - 1)), null_ctx, ctx), torch.where(drop[:, None], null_mask, mask)
+    return torch.where(drop.view(-1, *[1] * (ctx.ndim - 1)), null_ctx, ctx), torch.where(drop[:, None], null_mask, mask)
 
 # %% ../nbs/03_flow.ipynb #f4bf5776
 def fine_states(
@@ -278,16 +317,21 @@ def fine_states(
     "States of a fine solution, by Heun's method."
     return torch.stack([x, *(x for _, _, x in heun.steps(velocity, x, time_grid(steps)))])
 
+
 def step_density(
     states: Tensor,  # (n + 1, b, ...) as `fine_states` gives them
     jumps: tuple[float, ...] = (),  # times where the field itself jumps, as at the ends of an interval of guidance
 ) -> list[float]:  # n − 1 numbers at the times 1/n … (n − 1)/n, with mean 1
     "How dense steps should be: the square root of the trajectories' curvature; across a jump it is interpolated."
-    second, n = states[2:] - 2*states[1:-1] + states[:-2], len(states) - 1
+    second, n = states[2:] - 2 * states[1:-1] + states[:-2], len(states) - 1
     d = second.flatten(1).square().mean(1).sqrt().sqrt()
-    for i in (round(s*n) - 1 for s in jumps if 3/n < s < 1 - 3/n): d[i - 1:i + 2] = torch.lerp(d[i - 2], d[i + 2], torch.arange(1, 4)/4)
-    d = d.clamp(min=1e-3*d.max().item()) if d.max() > 0 else torch.ones_like(d)                         # straight trajectories: any grid will do
-    return (d/d.mean()).tolist()
+    for i in (round(s * n) - 1 for s in jumps if 3 / n < s < 1 - 3 / n):
+        d[i - 1 : i + 2] = torch.lerp(d[i - 2], d[i + 2], torch.arange(1, 4) / 4)
+    d = (
+        d.clamp(min=1e-3 * d.max().item()) if d.max() > 0 else torch.ones_like(d)
+    )  # straight trajectories: any grid will do
+    return (d / d.mean()).tolist()
+
 
 def density_grid(
     steps: int,  # N, 1 to 1000
@@ -295,10 +339,10 @@ def density_grid(
 ) -> Tensor:  # (N + 1,) from 0 to 1
     "Times with an equal share of the density between each two."
     number('steps', steps, 1, 1000, whole=True)
-    share = torch.tensor([0., *density], dtype=torch.float64).cumsum(0)
-    want = share[-1]*torch.arange(steps + 1, dtype=torch.float64)/steps
+    share = torch.tensor([0.0, *density], dtype=torch.float64).cumsum(0)
+    want = share[-1] * torch.arange(steps + 1, dtype=torch.float64) / steps
     i = torch.searchsorted(share, want).clamp(1, len(density))
-    t = (i - 1 + (want - share[i - 1])/(share[i] - share[i - 1]))/len(density)
+    t = (i - 1 + (want - share[i - 1]) / (share[i] - share[i - 1])) / len(density)
     return t.float()
 
 # %% ../nbs/03_flow.ipynb #64829c35
@@ -311,23 +355,31 @@ def fit_weights(
     x, terms, rows, n = states[0], [states[0]], [], len(states) - 1
     for t, u in zip(ts.tolist(), ts.tolist()[1:]):
         terms.append(velocity(x, t))
-        i = min(int(u*n), n - 1)
-        aim = torch.lerp(states[i], states[i + 1], u*n - i)                                         # the fine solution at u
+        i = min(int(u * n), n - 1)
+        aim = torch.lerp(states[i], states[i + 1], u * n - i)  # the fine solution at u
         A = torch.stack([v.flatten() for v in terms], 1).double()
-        rows.append(torch.linalg.lstsq(A.cpu(), aim.flatten().double().cpu()[:, None], rcond=1e-9, driver='gelsd').solution[:, 0].tolist())
-        x = sum(w*v for w, v in zip(rows[-1], terms))
+        rows.append(
+            torch.linalg.lstsq(A.cpu(), aim.flatten().double().cpu()[:, None], rcond=1e-9, driver='gelsd')
+            .solution[:, 0]
+            .tolist()
+        )
+        x = sum(w * v for w, v in zip(rows[-1], terms))
     return rows
+
 
 def fitted(
     weights: list[list[float]],  # as `fit_weights` gives them
 ) -> Callable:  # a solver for the grid that they were fitted on
     "The solver with these weights; as differences from step to step, so that a callback may change the state."
+
     def _fitted(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor:
         i = max(0, len(past) - 1)
-        if not past: past.append(x)
+        if not past:
+            past.append(x)
         past.append(velocity(x, t))
-        before = [*weights[i - 1], 0.] if i else [1., 0.]
-        return x + sum((w - o)*v for w, o, v in zip(weights[i], before, past))
+        before = [*weights[i - 1], 0.0] if i else [1.0, 0.0]
+        return x + sum((w - o) * v for w, o, v in zip(weights[i], before, past))
+
     return solver(_fitted)
 
 # %% ../nbs/03_flow.ipynb #f86c3013

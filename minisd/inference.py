@@ -26,9 +26,34 @@ from torch import Tensor
 
 from .base import core
 from .clip import CLIP, Tokenizer
-from .base.core import SEEDS, WEIGHTS, autocast, check_seed, choice, home, number, pick_device, pick_dtype, read_json, write_json
+from minisd.base.core import (
+    SEEDS,
+    WEIGHTS,
+    autocast,
+    check_seed,
+    choice,
+    home,
+    number,
+    pick_device,
+    pick_dtype,
+    read_json,
+    write_json,
+)
 from .pictures.images import to_rgb
-from .flow import SOLVERS, check_interval, density_grid, fine_states, fit_weights, fitted, guided, path, resolution_shift, shift_time, step_density, time_grid
+from minisd.flow import (
+    SOLVERS,
+    check_interval,
+    density_grid,
+    fine_states,
+    fit_weights,
+    fitted,
+    guided,
+    path,
+    resolution_shift,
+    shift_time,
+    step_density,
+    time_grid,
+)
 from .base.threads import pick_threads, threads
 from .unet import ModelConfig, UNet
 from .vae import VAE
@@ -39,46 +64,70 @@ def shipped() -> list[str]:
     "Names of the models inside the package."
     return sorted(p.parent.name for p in WEIGHTS.glob('*/model_index.json'))
 
+
 def find_model(
     name: str | Path,  # a shipped name, a folder with model_index.json, or "user/name" on the Hub
     **hub,  # for the Hub: revision, token and the like
 ) -> Path:
     "The folder of a model; `FileNotFoundError` with the choices if there is none."
-    for folder in (home(name), WEIGHTS/str(name)):
-        if (folder/'model_index.json').is_file(): return folder
+    for folder in (home(name), WEIGHTS / str(name)):
+        if (folder / 'model_index.json').is_file():
+            return folder
     says = f'model {str(name)!r} is neither a shipped one ({", ".join(shipped()) or "none"}) nor a folder with a model_index.json'
-    if isinstance(name, str) and name.count('/') == 1 and all(p and p[0].isalnum() for p in name.split('/')) and not Path(name).parent.exists():
-        from huggingface_hub import snapshot_download                       # user/name: ask the Hub, or its copy on this disk
-        try: return Path(snapshot_download(name, **hub))
-        except Exception as e: says += f', and the Hub does not give it ({" ".join(str(e).split())[:120]})'
+    if (
+        isinstance(name, str)
+        and name.count('/') == 1
+        and all(p and p[0].isalnum() for p in name.split('/'))
+        and not Path(name).parent.exists()
+    ):
+        from huggingface_hub import snapshot_download  # user/name: ask the Hub, or its copy on this disk
+
+        try:
+            return Path(snapshot_download(name, **hub))
+        except Exception as e:
+            says += f', and the Hub does not give it ({" ".join(str(e).split())[:120]})'
     raise FileNotFoundError(says)
 
 # %% ../nbs/05_inference.ipynb #5869db24
 def check_generators(generator):
     "A `ValueError` in one line unless it is a generator, a list of them, or None."
     for g in generator if isinstance(generator, (list, tuple)) else [generator]:
-        if not (isinstance(g, torch.Generator) or g is generator is None): raise ValueError(f'generator is {generator!r}: it must be a torch.Generator, such as torch.Generator().manual_seed(42), or a list of them')
+        if not (isinstance(g, torch.Generator) or g is generator is None):
+            raise ValueError(
+                f'generator is {generator!r}: it must be a torch.Generator, such as torch.Generator().manual_seed(42), or a list of them'
+            )
+
 
 def make_noise(
     n: int,  # how many pictures
     shape: tuple[int, int, int],  # of one latent, (c, h, w)
-    generator: torch.Generator | list[torch.Generator] | None = None,  # one a picture; a single one seeds them all; None: random
+    generator: torch.Generator
+    | list[torch.Generator]
+    | None = None,  # one a picture; a single one seeds them all; None: random
 ) -> Tensor:  # (n, c, h, w) float32 on the CPU
     "One noise a picture, each from its own generator."
     check_generators(generator)
-    if generator is None: generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
+    if generator is None:
+        generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
     if isinstance(generator, torch.Generator):
         first = generator.initial_seed()
         generator = [torch.Generator().manual_seed((first + i) % (SEEDS[1] + 1)) for i in range(n)]
-    if len(generator) != n: raise ValueError(f'{len(generator)} generators for {n} pictures: give one a picture, or a single one')
-    if any(g.device.type != 'cpu' for g in generator): raise ValueError("a generator is on a GPU: use torch.Generator('cpu'), so that a seed means the same picture everywhere")
+    if len(generator) != n:
+        raise ValueError(f'{len(generator)} generators for {n} pictures: give one a picture, or a single one')
+    if any(g.device.type != 'cpu' for g in generator):
+        raise ValueError(
+            "a generator is on a GPU: use torch.Generator('cpu'), so that a seed means the same picture everywhere"
+        )
     return torch.stack([torch.randn(shape, generator=g) for g in generator])
 
 # %% ../nbs/05_inference.ipynb #4f405413
 @dataclass
 class Output:
     "What a pipeline returns."
-    images: list | Tensor  # PIL pictures, or an array (n, H, W, 3) or a tensor (n, 3, H, W) in [0, 1], or latents (n, c, h, w)
+
+    images: (
+        list | Tensor
+    )  # PIL pictures, or an array (n, H, W, 3) or a tensor (n, 3, H, W) in [0, 1], or latents (n, c, h, w)
     settings: list[dict] = field(default_factory=list)  # one a picture: what makes it again
     interrupted: bool = False  # whether the last step was not reached; the pictures are then the best guess so far
 
@@ -91,24 +140,30 @@ class Output:
     ) -> list[Path]:  # the files that were written
         "Write the pictures with their settings (PNG only)."
         from minisd.base.png import save_png
+
         number('scale', scale, 1, 16, whole=True)
         files = []
         for image, s in zip(map(to_pil, self.images), self.settings):
-            big = image.resize((image.width*scale, image.height*scale), Image.NEAREST)
+            big = image.resize((image.width * scale, image.height * scale), Image.NEAREST)
             files.append(save_png(big, path, dict(s, scale=scale), metadata, overwrite and not files))
         return files
+
 
 def check_prompts(name: str, prompts) -> list[str]:
     "A prompt or a list of prompts as a list; a `ValueError` for anything else."
     texts = [prompts] if isinstance(prompts, str) else list(prompts) if isinstance(prompts, (list, tuple)) else None
-    if not texts or not all(isinstance(t, str) for t in texts): raise ValueError(f'{name} is {prompts!r}: it must be a text or a list of texts')
+    if not texts or not all(isinstance(t, str) for t in texts):
+        raise ValueError(f'{name} is {prompts!r}: it must be a text or a list of texts')
     for t in texts:
-        try: t.encode()
-        except UnicodeEncodeError: raise ValueError(f'{name} is {t!r}: it holds bytes that are no text') from None
+        try:
+            t.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f'{name} is {t!r}: it holds bytes that are no text') from None
     return texts
 
 # %% ../nbs/05_inference.ipynb #1d9e4a43
-ANY = object()                                                    # whatever the value, it changes nothing here
+ANY = object()  # whatever the value, it changes nothing here
+
 
 def said(
     words: str,  # separated by blanks
@@ -118,24 +173,35 @@ def said(
     "Rows of a table of words."
     return {word: (harmless, instead) for word in words.split()}
 
+
 CALL_WORDS = dict(
     **said('return_dict', 'a stream gives steps; return_dict=False is for a call', (None, True)),
-    **said('callback_on_step_end_tensor_inputs', "a callback is given the latents alone: write ['latents']",
-           (None, [], ['latents'], ('latents',))),
+    **said(
+        'callback_on_step_end_tensor_inputs',
+        "a callback is given the latents alone: write ['latents']",
+        (None, [], ['latents'], ('latents',)),
+    ),
     **said('callback', 'write callback_on_step_end=f, which is called as f(pipe, step, t, dict(latents=…))'),
     **said('callback_steps', 'callback_on_step_end is called after every step', (None, 1)),
-    **said('eta', 'the solvers add no noise: leave it out', (None, 0, 0.)),
+    **said('eta', 'the solvers add no noise: leave it out', (None, 0, 0.0)),
     **said('clip_skip', 'the text tower is read at its end: leave it out', (None, 0)),
     **said('timesteps sigmas', 'write num_inference_steps, and shift if need be'),
-    **said('true_cfg_scale', 'write guidance_scale', (None, 1, 1.)),
+    **said('true_cfg_scale', 'write guidance_scale', (None, 1, 1.0)),
     **said('max_sequence_length', '', ANY),
-    **said('cross_attention_kwargs joint_attention_kwargs attention_kwargs',
-           'attention takes no arguments here: leave it out', (None, {})),
-    **said('prompt_embeds negative_prompt_embeds pooled_prompt_embeds negative_pooled_prompt_embeds '
-           'prompt_2 negative_prompt_2 prompt_3 negative_prompt_3', 'give prompt and negative_prompt as texts'),
+    **said(
+        'cross_attention_kwargs joint_attention_kwargs attention_kwargs',
+        'attention takes no arguments here: leave it out',
+        (None, {}),
+    ),
+    **said(
+        'prompt_embeds negative_prompt_embeds pooled_prompt_embeds negative_pooled_prompt_embeds '
+        'prompt_2 negative_prompt_2 prompt_3 negative_prompt_3',
+        'give prompt and negative_prompt as texts',
+    ),
     **said('original_size target_size crops_coords_top_left', 'write height and width'),
-    **said('image strength ip_adapter_image ip_adapter_image_embeds',
-           'write pipe.image_to_image(image, prompt, strength)'),
+    **said(
+        'image strength ip_adapter_image ip_adapter_image_embeds', 'write pipe.image_to_image(image, prompt, strength)'
+    ),
     **said('mask_image', 'write pipe.inpaint(image, mask, prompt)'),
     **said('seed', 'write generator=torch.Generator().manual_seed(seed)'),
     **said('steps', 'write num_inference_steps'),
@@ -144,8 +210,11 @@ CALL_WORDS = dict(
 LOAD_WORDS = dict(
     **said('use_safetensors', 'weights are read from safetensors only', (None, True)),
     **said('variant low_cpu_mem_usage offload_folder max_memory', '', ANY),
-    **said('safety_checker requires_safety_checker feature_extractor image_encoder',
-           'there is none here: leave it out', (None, False)),
+    **said(
+        'safety_checker requires_safety_checker feature_extractor image_encoder',
+        'there is none here: leave it out',
+        (None, False),
+    ),
     **said('custom_pipeline trust_remote_code', 'no code is loaded with weights: leave it out', (None, False)),
     **said('vae unet text_encoder tokenizer', 'write Pipeline(vae, clip, unet, tokenizer)'),
     **said('scheduler', "write solver='euler', or another, in the call"),
@@ -153,13 +222,15 @@ LOAD_WORDS = dict(
 )
 HUB_WORDS = 'revision', 'token', 'cache_dir', 'local_files_only', 'force_download'
 
+
 def check_words(
     words: dict,  # arguments that are not minisd's own
     table: dict,  # name -> (values that change nothing, what to write instead of others)
 ):
     "Pass over what changes nothing; `ValueError` says what to write instead, `TypeError` that nobody knows the word."
     for name, value in words.items():
-        if name not in table: raise TypeError(f'there is no argument {name!r}')
+        if name not in table:
+            raise TypeError(f'there is no argument {name!r}')
         harmless, instead = table[name]
         if harmless is not ANY and not any(type(value) is type(h) and value == h for h in harmless):
             raise ValueError(f'{name} is {repr(value)[:60]}: {instead}')
@@ -170,29 +241,42 @@ SAVERS = {f'{do}_{what}' for do in ('enable', 'disable') for what in SLICES}
 SAVERS |= {'enable_model_cpu_offload', 'enable_sequential_cpu_offload', 'set_progress_bar_config'}
 ELSEWHERE = dict(
     scheduler="the solver is an argument of the call: solver='euler'",
-    text_encoder='it is called clip', transformer='it is called unet', vae_scale_factor='it is called vae.cfg.factor',
-    components='they are called vae, clip, unet and tokenizer', image_processor='encode_image and decode do its work',
-    **dict.fromkeys(('load_lora_weights', 'fuse_lora', 'set_adapters', 'load_ip_adapter', 'load_textual_inversion'),
-                    'there are no adapters: train the weights themselves'),
+    text_encoder='it is called clip',
+    transformer='it is called unet',
+    vae_scale_factor='it is called vae.cfg.factor',
+    components='they are called vae, clip, unet and tokenizer',
+    image_processor='encode_image and decode do its work',
+    **dict.fromkeys(
+        ('load_lora_weights', 'fuse_lora', 'set_adapters', 'load_ip_adapter', 'load_textual_inversion'),
+        'there are no adapters: train the weights themselves',
+    ),
 )
+
 
 def elsewhere(
     name: str,  # an attribute that a pipeline of diffusers has
 ):  # a function that does nothing, for what would only save memory
     "What there is instead, as an `AttributeError`."
-    if name in SAVERS: return lambda *args, **kwargs: None
+    if name in SAVERS:
+        return lambda *args, **kwargs: None
     says = f': {ELSEWHERE[name]}' if name in ELSEWHERE else ''
     raise AttributeError(f'a pipeline has no {name}{says}')
 
 # %% ../nbs/05_inference.ipynb #6ee3ab0b
 def check_parts(vae: VAE, clip: CLIP, unet: UNet, tokenizer: Tokenizer):
     "Raise `ValueError` in one line if parts of different models were put together."
-    try: ModelConfig(vae.cfg, clip.cfg, unet.cfg)
-    except ValueError as e: raise ValueError(f'the parts are not of one model: {e}') from None
+    try:
+        ModelConfig(vae.cfg, clip.cfg, unet.cfg)
+    except ValueError as e:
+        raise ValueError(f'the parts are not of one model: {e}') from None
     if (tokenizer.vocab_size, tokenizer.length) != (clip.cfg.vocab_size, clip.cfg.length):
-        raise ValueError(f'the parts are not of one model: a tokenizer of {tokenizer.vocab_size} tokens and length {tokenizer.length} beside a CLIP of {clip.cfg.vocab_size} and {clip.cfg.length}')
+        raise ValueError(
+            f'the parts are not of one model: a tokenizer of {tokenizer.vocab_size} tokens and length {tokenizer.length} beside a CLIP of {clip.cfg.vocab_size} and {clip.cfg.length}'
+        )
+
 
 PARTS = dict(vae='minisd.vae.VAE', clip='minisd.clip.CLIP', unet='minisd.unet.UNet', tokenizer='minisd.clip.Tokenizer')
+
 
 def part_class(
     index: dict,  # model_index.json
@@ -200,26 +284,52 @@ def part_class(
 ) -> type:
     "The class of a part; `ValueError` if the index names one that isn't of this package."
     name, base = str(index.get(part, PARTS[part])), dict(vae=VAE, clip=CLIP, unet=UNet).get(part)
-    if name == 'tokenizer.json': name = PARTS[part]               # as older folders have it
+    if name == 'tokenizer.json':
+        name = PARTS[part]  # as older folders have it
     module, _, cls = name.rpartition('.')
-    try: found = getattr(importlib.import_module(module), cls) if module.split('.')[0] == 'minisd' else None
-    except (ImportError, AttributeError): found = None
-    if not isinstance(found, type) or not (issubclass(found, base) if base else hasattr(found, 'load')): raise ValueError(f'model_index.json names {name!r} as {part}: it must be a class of minisd such as {PARTS[part]}')
+    try:
+        found = getattr(importlib.import_module(module), cls) if module.split('.')[0] == 'minisd' else None
+    except (ImportError, AttributeError):
+        found = None
+    if not isinstance(found, type) or not (issubclass(found, base) if base else hasattr(found, 'load')):
+        raise ValueError(
+            f'model_index.json names {name!r} as {part}: it must be a class of minisd such as {PARTS[part]}'
+        )
     return found
+
 
 def check_sampling(sampling: dict, channels: int) -> dict:
     "What was fitted for sampling, if it is whole; `ValueError` in one line otherwise."
-    numbers = lambda rows: isinstance(rows, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in rows)
-    density, weights, preview = sampling.get('density', [1.]), sampling.get('weights', {}), sampling.get('preview', [[0.]*3]*(channels + 1))
-    if not numbers(density) or not density or min(density) <= 0: raise ValueError('sampling.json: density must be a list of numbers above 0')
-    if not isinstance(weights, dict) or not all(k.isdigit() and isinstance(r, list) and len(r) == int(k) and all(numbers(w) and len(w) == i + 2 for i, w in enumerate(r)) for k, r in weights.items()):
+    numbers = lambda rows: (
+        isinstance(rows, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in rows)
+    )
+    density, weights, preview = (
+        sampling.get('density', [1.0]),
+        sampling.get('weights', {}),
+        sampling.get('preview', [[0.0] * 3] * (channels + 1)),
+    )
+    if not numbers(density) or not density or min(density) <= 0:
+        raise ValueError('sampling.json: density must be a list of numbers above 0')
+    if not isinstance(weights, dict) or not all(
+        k.isdigit()
+        and isinstance(r, list)
+        and len(r) == int(k)
+        and all(numbers(w) and len(w) == i + 2 for i, w in enumerate(r))
+        for k, r in weights.items()
+    ):
         raise ValueError('sampling.json: weights must have, for N steps, N rows of 2 to N + 1 numbers')
-    if not isinstance(preview, list) or len(preview) != channels + 1 or not all(numbers(r) and len(r) == 3 for r in preview): raise ValueError(f'sampling.json: preview must be {channels + 1} rows of 3 numbers')
+    if (
+        not isinstance(preview, list)
+        or len(preview) != channels + 1
+        or not all(numbers(r) and len(r) == 3 for r in preview)
+    ):
+        raise ValueError(f'sampling.json: preview must be {channels + 1} rows of 3 numbers')
     return sampling
 
 # %% ../nbs/05_inference.ipynb #3a0315fd
 class Pipeline:
     "Text to picture: tokenizer, CLIP text tower, UNet, VAE decoder."
+
     OUTPUTS = 'pil', 'np', 'pt', 'latent'
 
     def __init__(
@@ -234,23 +344,39 @@ class Pipeline:
     ):
         check_parts(vae, clip, unet, tokenizer)
         self.vae, self.clip, self.unet, self.tokenizer = vae.eval(), clip.eval(), unet.eval(), tokenizer
-        self.defaults = dict(steps=20, guidance_scale=3., shift=1., solver='euler', guidance_interval=(0., 1.)) | (defaults or {})
-        self.sampling, self.name, self.folder, self._interrupt, self._states, self.net = check_sampling(sampling or {}, unet.cfg.in_channels), None, None, False, {}, self.unet
-        self.device, self.threads = torch.device('cpu'), None                # threads: a number, or None to look at each call
+        self.defaults = dict(steps=20, guidance_scale=3.0, shift=1.0, solver='euler', guidance_interval=(0.0, 1.0)) | (
+            defaults or {}
+        )
+        self.sampling, self.name, self.folder, self._interrupt, self._states, self.net = (
+            check_sampling(sampling or {}, unet.cfg.in_channels),
+            None,
+            None,
+            False,
+            {},
+            self.unet,
+        )
+        self.device, self.threads = torch.device('cpu'), None  # threads: a number, or None to look at each call
         self.to(pick_device(), dtype)
 
     def to(
         self,
         device: torch.device | str | torch.dtype | None = None,  # None: stay there; a dtype alone is taken as such
-        dtype: torch.dtype | None = None,  # precision of matrix products; None: by capability of the device, see `pick_dtype`
+        dtype: torch.dtype
+        | None = None,  # precision of matrix products; None: by capability of the device, see `pick_dtype`
     ) -> "Pipeline":
         "Move to a device, choose a precision; the reason for it is in `why`. `ValueError` for a device that isn't there."
-        if isinstance(device, torch.dtype): device, dtype = None, device
-        if dtype is not None: choice('dtype', dtype, (torch.float32, torch.bfloat16, torch.float16))
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype is not None:
+            choice('dtype', dtype, (torch.float32, torch.bfloat16, torch.float16))
         try:
             device = self.device if device is None else torch.device(device)
-            for m in (self.vae, self.clip, self.unet): m.to(device, memory_format=torch.channels_last)
-        except (RuntimeError, AssertionError) as e: raise ValueError(f'device is {str(device)!r}, which cannot be used here ({" ".join(str(e).split())[:80]}): choose one of cpu, cuda, mps') from None
+            for m in (self.vae, self.clip, self.unet):
+                m.to(device, memory_format=torch.channels_last)
+        except (RuntimeError, AssertionError) as e:
+            raise ValueError(
+                f'device is {str(device)!r}, which cannot be used here ({" ".join(str(e).split())[:80]}): choose one of cpu, cuda, mps'
+            ) from None
         self.device, (self.dtype, self.why) = device, (dtype, 'as asked for') if dtype else pick_dtype(device)
         self._states.clear()
         return self
@@ -260,19 +386,24 @@ class Pipeline:
         patient: bool = True,  # see `minisd.base.threads.Neighbours`
     ) -> int | None:  # None on a GPU
         "Threads for the next call: `threads`, or one less for every core that other processes keep busy."
-        if self.device.type != 'cpu': return None
+        if self.device.type != 'cpu':
+            return None
         return self.threads or pick_threads(patient=patient)[0]
 
-    def __getattr__(self, name: str): return elsewhere(name)
+    def __getattr__(self, name: str):
+        return elsewhere(name)
+
     scheduler = property(lambda self: elsewhere('scheduler'), lambda self, value: elsewhere('scheduler'))
 
     @cached_property
     def model_hash(self) -> str | None:
         "First ten hexadecimal digits of the SHA-256 of the weights' files and of what was fitted to them; None for a model that was not read from files."
-        if self.folder is None: return None
+        if self.folder is None:
+            return None
         digest = sha256()
         for file in ('vae/model.safetensors', 'clip/model.safetensors', 'unet/model.safetensors', 'sampling.json'):
-            if (self.folder/file).is_file(): digest.update((self.folder/file).read_bytes())
+            if (self.folder / file).is_file():
+                digest.update((self.folder / file).read_bytes())
         return digest.hexdigest()[:10]
 
 # %% ../nbs/05_inference.ipynb #710be34d
@@ -289,12 +420,21 @@ def from_pretrained(
         raise ValueError(f'dtype is {dtype} and torch_dtype {torch_dtype}: two words for one thing, give one of them')
     check_words({k: v for k, v in words.items() if k not in HUB_WORDS}, LOAD_WORDS)
     folder, dtype = find_model(name, **{k: v for k, v in words.items() if k in HUB_WORDS}), dtype or torch_dtype
-    index, extra = read_json(folder/'model_index.json'), folder/'sampling.json'
-    if not isinstance(index.get('defaults', {}), dict): raise ValueError(f"{folder/'model_index.json'} has defaults {index['defaults']!r}: they must be names with values")
-    pipe = cls(*(part_class(index, p).from_pretrained(folder/p) for p in ('vae', 'clip', 'unet')), part_class(index, 'tokenizer').load(folder/'tokenizer.json'),
-               index.get('defaults'), read_json(extra) if extra.is_file() else None, dtype)
+    index, extra = read_json(folder / 'model_index.json'), folder / 'sampling.json'
+    if not isinstance(index.get('defaults', {}), dict):
+        raise ValueError(
+            f"{folder / 'model_index.json'} has defaults {index['defaults']!r}: they must be names with values"
+        )
+    pipe = cls(
+        *(part_class(index, p).from_pretrained(folder / p) for p in ('vae', 'clip', 'unet')),
+        part_class(index, 'tokenizer').load(folder / 'tokenizer.json'),
+        index.get('defaults'),
+        read_json(extra) if extra.is_file() else None,
+        dtype,
+    )
     pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
     return pipe
+
 
 @patch
 def save_pretrained(
@@ -304,18 +444,24 @@ def save_pretrained(
 ) -> Path:
     "Write one subfolder a component, the tokenizer, `model_index.json` and, if anything was fitted, `sampling.json`."
     folder = home(folder)
-    for name in ('vae', 'clip', 'unet'): getattr(self, name).save_pretrained(folder/name, dtype)
-    self.tokenizer.save(folder/'tokenizer.json')
-    if self.sampling: write_json(folder/'sampling.json', self.sampling)
-    else: (folder/'sampling.json').unlink(missing_ok=True)                # of a model that was there before
+    for name in ('vae', 'clip', 'unet'):
+        getattr(self, name).save_pretrained(folder / name, dtype)
+    self.tokenizer.save(folder / 'tokenizer.json')
+    if self.sampling:
+        write_json(folder / 'sampling.json', self.sampling)
+    else:
+        (folder / 'sampling.json').unlink(missing_ok=True)  # of a model that was there before
     parts = {p: f'{(c := type(getattr(self, p))).__module__}.{c.__name__}' for p in PARTS}
-    write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
+    write_json(folder / 'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
     return folder
+
 
 @patch
 def compile(self: Pipeline) -> Pipeline:
     "Let torch.compile have the UNet: a minute or so at the first call of each shape, faster after it."
-    self.net = torch.compile(self.unet.requires_grad_(False), options=dict(freezing=True) if self.device.type == 'cpu' else None)
+    self.net = torch.compile(
+        self.unet.requires_grad_(False), options=dict(freezing=True) if self.device.type == 'cpu' else None
+    )
     return self
 
 # %% ../nbs/05_inference.ipynb #f24d0154
@@ -327,13 +473,20 @@ def encode_prompt(
 ) -> tuple[Tensor, Tensor]:  # states (b, n, d), mask (b, n)
     "Caption states with their mask, each text computed once."
     found = []
-    for text, ids, mask in zip(texts, *self.tokenizer(texts)):                        # the tokenizer warns of words that are cut off
+    for text, ids, mask in zip(texts, *self.tokenizer(texts)):  # the tokenizer warns of words that are cut off
         if text not in self._states:
-            if len(self._states) >= 256: self._states.pop(next(iter(self._states)))
-            with autocast(self.device, self.dtype): self._states[text] = tuple(v[0] for v in self.clip.context(ids[None].to(self.device), mask[None].to(self.device)))
+            if len(self._states) >= 256:
+                self._states.pop(next(iter(self._states)))
+            with autocast(self.device, self.dtype):
+                self._states[text] = tuple(
+                    v[0] for v in self.clip.context(ids[None].to(self.device), mask[None].to(self.device))
+                )
         found.append(self._states[text])
     n = max(len(m) for _, m in found)
-    return torch.stack([F.pad(s, (0, 0, 0, n - len(s))) for s, _ in found]), torch.stack([F.pad(m, (0, n - len(m))) for _, m in found])
+    return torch.stack([F.pad(s, (0, 0, 0, n - len(s))) for s, _ in found]), torch.stack(
+        [F.pad(m, (0, n - len(m))) for _, m in found]
+    )
+
 
 @patch
 @torch.no_grad()
@@ -343,28 +496,39 @@ def decode(
     tile: int | None = None,  # side of a tile, in latents; None: twice the trained side
 ) -> Tensor:  # (b, 3, H, W) float in [0, 1], on the CPU
     "Pictures from latents, in float32; latents larger than a tile in overlapping tiles."
-    z, tile, f = z.to(self.device).float(), tile or 2*self.unet.cfg.sample_size, self.vae.cfg.factor
-    if len(z) > 32: return torch.cat([self.decode(b, tile) for b in z.split(32)])
-    if max(z.shape[2:]) <= tile: return self._pixels(z)
-    starts = lambda n: sorted({*range(0, max(n - tile, 0), tile*3//4), max(n - tile, 0)})
-    total, weight = torch.zeros(len(z), 3, *(s*f for s in z.shape[2:])), torch.zeros(1, 1, *(s*f for s in z.shape[2:]))
+    z, tile, f = z.to(self.device).float(), tile or 2 * self.unet.cfg.sample_size, self.vae.cfg.factor
+    if len(z) > 32:
+        return torch.cat([self.decode(b, tile) for b in z.split(32)])
+    if max(z.shape[2:]) <= tile:
+        return self._pixels(z)
+    starts = lambda n: sorted({*range(0, max(n - tile, 0), tile * 3 // 4), max(n - tile, 0)})
+    total, weight = (
+        torch.zeros(len(z), 3, *(s * f for s in z.shape[2:])),
+        torch.zeros(1, 1, *(s * f for s in z.shape[2:])),
+    )
     for y in starts(z.shape[2]):
         for x in starts(z.shape[3]):
-            part = self._pixels(z[..., y:y + tile, x:x + tile])
-            ramps = [torch.minimum(r := torch.arange(1, s + 1), r.flip(0)).clamp(max=tile*f//4).float() for s in part.shape[2:]]
-            where = ..., slice(y*f, y*f + part.shape[2]), slice(x*f, x*f + part.shape[3])
-            total[where] += part*(w := ramps[0][:, None]*ramps[1])
+            part = self._pixels(z[..., y : y + tile, x : x + tile])
+            ramps = [
+                torch.minimum(r := torch.arange(1, s + 1), r.flip(0)).clamp(max=tile * f // 4).float()
+                for s in part.shape[2:]
+            ]
+            where = ..., slice(y * f, y * f + part.shape[2]), slice(x * f, x * f + part.shape[3])
+            total[where] += part * (w := ramps[0][:, None] * ramps[1])
             weight[where] += w
-    return total/weight
+    return total / weight
+
 
 @patch
 @torch.no_grad()
-def _pixels(self: Pipeline, z: Tensor) -> Tensor: return ((self.vae.decode(z).clamp(-1, 1) + 1)/2).cpu()
+def _pixels(self: Pipeline, z: Tensor) -> Tensor:
+    return ((self.vae.decode(z).clamp(-1, 1) + 1) / 2).cpu()
 
 # %% ../nbs/05_inference.ipynb #62cb9814
 @dataclass
 class Job:
     "A call, checked and encoded."
+
     velocity: Callable  # velocity(x, t)
     x: Tensor  # (n, c, h, w) the state to start from
     ts: Tensor  # (N + 1,) times
@@ -374,6 +538,7 @@ class Job:
     paste: Callable | None = None  # paste(images) -> images, at the end, both (n, 3, H, W)
     threads: int | None = None  # on the CPU, from the first step to the last
 
+
 @patch
 def pick_size(
     self: Pipeline,
@@ -381,10 +546,16 @@ def pick_size(
     width: int | None,
 ) -> tuple[int, int]:
     "Height and width of the pictures; `ValueError` that says which sizes the networks can do."
-    f = self.vae.cfg.factor*2**(len(self.unet.cfg.mult) - 1)
-    sizes = [self.vae.cfg.image_size if s is None else number(k, s, f, 4096, whole=True) for k, s in (('height', height), ('width', width))]
+    f = self.vae.cfg.factor * 2 ** (len(self.unet.cfg.mult) - 1)
+    sizes = [
+        self.vae.cfg.image_size if s is None else number(k, s, f, 4096, whole=True)
+        for k, s in (('height', height), ('width', width))
+    ]
     for k, s in zip(('height', 'width'), sizes):
-        if s % f: raise ValueError(f'{k} is {s}: it must be a multiple of {f}; the nearest are {s//f*f} and {s//f*f + f}')
+        if s % f:
+            raise ValueError(
+                f'{k} is {s}: it must be a multiple of {f}; the nearest are {s // f * f} and {s // f * f + f}'
+            )
     return tuple(sizes)
 
 # %% ../nbs/05_inference.ipynb #b82fe486
@@ -397,33 +568,46 @@ def pick_grid(
     start: float = 0.0,  # times before it are left out
 ) -> Tensor:  # increasing times, `start` to 1
     "The grid of times; larger pictures than the trained ones get more steps near noise."
-    s = resolution_shift(size[0]*size[1], self.vae.cfg.image_size**2)
-    if shift is None and 'density' in self.sampling: ts = shift_time(density_grid(steps, self.sampling['density']), s)
-    else: ts = time_grid(steps, s*(self.defaults['shift'] if shift is None else shift))
+    s = resolution_shift(size[0] * size[1], self.vae.cfg.image_size**2)
+    if shift is None and 'density' in self.sampling:
+        ts = shift_time(density_grid(steps, self.sampling['density']), s)
+    else:
+        ts = time_grid(steps, s * (self.defaults['shift'] if shift is None else shift))
     return torch.cat([torch.tensor([start]), ts[ts > start + 1e-4][-steps:]]) if start else ts
+
 
 @patch
 def pick_solver(
     self: Pipeline,
-    name: str | None,  # a name in `SOLVERS`, or "fitted"; None: fitted where there are weights, else the model's default
+    name: str
+    | None,  # a name in `SOLVERS`, or "fitted"; None: fitted where there are weights, else the model's default
     steps: int,
     whole: bool,  # whether the grid is the fitted one, from 0 to 1
     near: bool = True,  # whether guidance is about what the weights were fitted with
 ) -> tuple[str, Callable]:
     "A solver by name; `ValueError` with the choices."
     weights = self.sampling.get('weights', {})
-    if name is None: name = 'fitted' if whole and near and str(steps) in weights else self.defaults['solver']
+    if name is None:
+        name = 'fitted' if whole and near and str(steps) in weights else self.defaults['solver']
     choice('solver', name, [*SOLVERS, *(['fitted'] if weights else [])])
-    if name != 'fitted': return name, SOLVERS[name]
-    if str(steps) not in weights: raise ValueError(f'solver is fitted: there are weights for {", ".join(weights)} steps, not for {steps}; take one of these or another solver')
-    if not whole: raise ValueError('solver is fitted: its weights are for whole pictures of the trained size on its own grid; leave shift and size out, or take another solver')
+    if name != 'fitted':
+        return name, SOLVERS[name]
+    if str(steps) not in weights:
+        raise ValueError(
+            f'solver is fitted: there are weights for {", ".join(weights)} steps, not for {steps}; take one of these or another solver'
+        )
+    if not whole:
+        raise ValueError(
+            'solver is fitted: its weights are for whole pictures of the trained size on its own grid; leave shift and size out, or take another solver'
+        )
     return name, fitted(weights[str(steps)])
+
 
 @patch
 def near_fit(self: Pipeline, w: float, interval: tuple[float, float]) -> bool:
     "Whether guidance is about what the solver's weights were fitted with; far beyond half as much again they lose to Euler."
     fit = self.sampling.get('fitted', {})
-    return w <= 1.5*fit.get('guidance_scale', 0) and list(interval) == fit.get('guidance_interval')
+    return w <= 1.5 * fit.get('guidance_scale', 0) and list(interval) == fit.get('guidance_interval')
 
 # %% ../nbs/05_inference.ipynb #4e37cfa9
 @patch
@@ -433,7 +617,8 @@ def seeds_of(
     n: int,  # pictures
 ) -> list[int | None]:  # None where a seed doesn't tell, since the generator has been drawn from
     "The seeds that pictures come from, for their settings."
-    if isinstance(generator, torch.Generator): return [(generator.initial_seed() + i) % (SEEDS[1] + 1) for i in range(n)]
+    if isinstance(generator, torch.Generator):
+        return [(generator.initial_seed() + i) % (SEEDS[1] + 1) for i in range(n)]
     fresh = lambda g: torch.equal(g.get_state(), torch.Generator().manual_seed(g.initial_seed()).get_state())
     return [g.initial_seed() if fresh(g) else None for g in generator]
 
@@ -444,7 +629,8 @@ def prepare(
     self: Pipeline,
     prompt: str | list[str],
     num_inference_steps: int | None = None,  # 1 to 1000; None: the model's default
-    guidance_scale: float | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
+    guidance_scale: float
+    | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
     negative_prompt: str | list[str] | None = '',  # what to stay away from; one, or one a prompt
     num_images_per_prompt: int = 1,
     generator: torch.Generator | list[torch.Generator] | None = None,  # one a picture, on the CPU; see `make_noise`
@@ -466,40 +652,95 @@ def prepare(
     steps = number('num_inference_steps', default(num_inference_steps, 'steps'), 1, 1000, whole=True)
     w = number('guidance_scale', default(guidance_scale, 'guidance_scale'), 0, 100)
     self._interrupt, start = False, float(number('start', start, 0, 0.999))
-    if 0 < w < 1: raise ValueError(f'guidance_scale is {w}: it must be 0, which ignores the prompt, or from 1, which means no guidance, to 100')
-    interval, k = check_interval(default(guidance_interval, 'guidance_interval')), number('num_images_per_prompt', num_images_per_prompt, 1, 10_000, whole=True)
-    texts, null = check_prompts('prompt', prompt), check_prompts('negative_prompt', '' if negative_prompt is None else negative_prompt)
-    if w == 0 and any(null): raise ValueError('negative_prompt has no meaning with guidance_scale 0, which ignores the prompt: leave one of them out')
-    if w and not all(t.strip() for t in texts): raise ValueError('prompt is empty: say in a few words what the picture shall show')
-    if len(null) not in (1, len(texts)): raise ValueError(f'{len(null)} negative prompts for {len(texts)} prompts: give one, or one a prompt')
-    null = null*(len(texts)//len(null))
-    c, f, n = self.unet.cfg, self.vae.cfg.factor, len(texts)*k
-    if isinstance(latents, Tensor) and latents.ndim == 4 and height is None and width is None: height, width = (s*f for s in latents.shape[2:])
+    if 0 < w < 1:
+        raise ValueError(
+            f'guidance_scale is {w}: it must be 0, which ignores the prompt, or from 1, which means no guidance, to 100'
+        )
+    interval, k = (
+        check_interval(default(guidance_interval, 'guidance_interval')),
+        number('num_images_per_prompt', num_images_per_prompt, 1, 10_000, whole=True),
+    )
+    texts, null = (
+        check_prompts('prompt', prompt),
+        check_prompts('negative_prompt', '' if negative_prompt is None else negative_prompt),
+    )
+    if w == 0 and any(null):
+        raise ValueError(
+            'negative_prompt has no meaning with guidance_scale 0, which ignores the prompt: leave one of them out'
+        )
+    if w and not all(t.strip() for t in texts):
+        raise ValueError('prompt is empty: say in a few words what the picture shall show')
+    if len(null) not in (1, len(texts)):
+        raise ValueError(f'{len(null)} negative prompts for {len(texts)} prompts: give one, or one a prompt')
+    null = null * (len(texts) // len(null))
+    c, f, n = self.unet.cfg, self.vae.cfg.factor, len(texts) * k
+    if isinstance(latents, Tensor) and latents.ndim == 4 and height is None and width is None:
+        height, width = (s * f for s in latents.shape[2:])
     size = self.pick_size(height, width)
-    shape = n, c.in_channels, size[0]//f, size[1]//f
+    shape = n, c.in_channels, size[0] // f, size[1] // f
     if latents is None:
-        if generator is None: generator = torch.Generator().manual_seed(torch.randint(2**31, (1,)).item())
+        if generator is None:
+            generator = torch.Generator().manual_seed(torch.randint(2**31, (1,)).item())
         check_generators(generator)
         seeds = self.seeds_of(generator, n)
         x = make_noise(n, shape[1:], generator)
     else:
-        if generator is not None: raise ValueError('latents and generator are both given: the noise is one or the other')
-        if not isinstance(latents, Tensor) or tuple(latents.shape) != shape or not latents.isfinite().all(): raise ValueError(f'latents are {f"of shape {tuple(latents.shape)}" if isinstance(latents, Tensor) else repr(latents)[:60]}: they must be a finite tensor of shape {shape}')
-        x, seeds = latents.detach().cpu().float(), [None]*n
-    name, solve = self.pick_solver(solver, steps, shift is None and not start and size == (self.vae.cfg.image_size,)*2, not (guidance_rescale or zero_star or zero_init) and self.near_fit(w, interval))
+        if generator is not None:
+            raise ValueError('latents and generator are both given: the noise is one or the other')
+        if not isinstance(latents, Tensor) or tuple(latents.shape) != shape or not latents.isfinite().all():
+            raise ValueError(
+                f'latents are {f"of shape {tuple(latents.shape)}" if isinstance(latents, Tensor) else repr(latents)[:60]}: they must be a finite tensor of shape {shape}'
+            )
+        x, seeds = latents.detach().cpu().float(), [None] * n
+    name, solve = self.pick_solver(
+        solver,
+        steps,
+        shift is None and not start and size == (self.vae.cfg.image_size,) * 2,
+        not (guidance_rescale or zero_star or zero_init) and self.near_fit(w, interval),
+    )
     n_threads = self.thread_count()
-    with threads(n_threads): states, mask = self.encode_prompt(texts + null)
+    with threads(n_threads):
+        states, mask = self.encode_prompt(texts + null)
     (ctx, null_ctx), (m, null_m) = (v.repeat_interleave(k, 0).chunk(2) for v in (states, mask))
-    velocity = guided(lambda *args: self.net(*args), ctx, m, null_ctx, null_m, w, interval, guidance_rescale, zero_star, zero_init)
-    one = dict(num_inference_steps=steps, guidance_scale=w, guidance_interval=list(interval), guidance_rescale=guidance_rescale, zero_star=zero_star, zero_init=zero_init, start=start,
-               solver=name, shift=shift, height=size[0], width=size[1], model=self.name, model_hash=self.model_hash, dtype=str(self.dtype).removeprefix('torch.'), threads=n_threads)
-    settings = [dict(prompt=texts[i//k], negative_prompt=null[i//k], seed=seeds[i], **one, batch=dict(index=i, seeds=seeds) if len(set(zip(texts, null))) == 1 and None not in seeds else None) for i in range(n)]
-    return Job(velocity, x.to(self.device), self.pick_grid(steps, shift, size, start), solve, settings, threads=n_threads)
+    velocity = guided(
+        lambda *args: self.net(*args), ctx, m, null_ctx, null_m, w, interval, guidance_rescale, zero_star, zero_init
+    )
+    one = dict(
+        num_inference_steps=steps,
+        guidance_scale=w,
+        guidance_interval=list(interval),
+        guidance_rescale=guidance_rescale,
+        zero_star=zero_star,
+        zero_init=zero_init,
+        start=start,
+        solver=name,
+        shift=shift,
+        height=size[0],
+        width=size[1],
+        model=self.name,
+        model_hash=self.model_hash,
+        dtype=str(self.dtype).removeprefix('torch.'),
+        threads=n_threads,
+    )
+    settings = [
+        dict(
+            prompt=texts[i // k],
+            negative_prompt=null[i // k],
+            seed=seeds[i],
+            **one,
+            batch=dict(index=i, seeds=seeds) if len(set(zip(texts, null))) == 1 and None not in seeds else None,
+        )
+        for i in range(n)
+    ]
+    return Job(
+        velocity, x.to(self.device), self.pick_grid(steps, shift, size, start), solve, settings, threads=n_threads
+    )
 
 # %% ../nbs/05_inference.ipynb #1f080ddc
 @dataclass
 class Step:
     "Where a stream is."
+
     step: int  # steps done, from 1
     steps: int  # of so many
     t: float  # time of the state, in (0, 1]
@@ -507,34 +748,52 @@ class Step:
     guess: Tensor  # (n, c, h, w) the finished picture, as the network guesses it
     images: list | None = None  # small PIL pictures of the guess, where a preview was asked for
 
+
 @patch
 @torch.no_grad()
 def run(
     self: Pipeline,
     job: Job,
     output_type: str = 'pil',  # "pil", "np", "pt" or "latent"
-    callback_on_step_end: Callable | None = None,  # callback(pipe, step, t, dict(latents=…)) after every step; "latents" in a dictionary that it returns replaces the state
+    callback_on_step_end: Callable
+    | None = None,  # callback(pipe, step, t, dict(latents=…)) after every step; "latents" in a dictionary that it returns replaces the state
     preview_every: int = 0,  # steps between previews; 0: none
 ) -> Iterator[Step | Output]:  # a `Step` after every step, then the `Output`
     "Follow the field of a job."
     choice('output_type', output_type, self.OUTPUTS), number('preview_every', preview_every, 0, 1000, whole=True)
     n, guess = len(job.ts) - 1, job.x
+
     def velocity(x, t):
         nonlocal guess
-        with threads(job.threads), autocast(self.device, self.dtype): v = job.velocity(x, t)
-        guess = x + (1 - t)*v
+        with threads(job.threads), autocast(self.device, self.dtype):
+            v = job.velocity(x, t)
+        guess = x + (1 - t) * v
         return v
+
     def after(i, t, x):
-        if job.hold: x = job.hold(t, x)
+        if job.hold:
+            x = job.hold(t, x)
         new = callback_on_step_end(self, i, t, dict(latents=x)) if callback_on_step_end else None
         return new.get('latents', x) if isinstance(new, dict) else x
+
     for i, t, x in job.solve.steps(velocity, job.x, job.ts, after):
-        yield Step(i + 1, n, t, x, guess, self.preview(guess) if preview_every and ((i + 1) % preview_every == 0 or i + 1 == n) else None)
-        if self._interrupt: break
+        yield Step(
+            i + 1,
+            n,
+            t,
+            x,
+            guess,
+            self.preview(guess) if preview_every and ((i + 1) % preview_every == 0 or i + 1 == n) else None,
+        )
+        if self._interrupt:
+            break
     stopped = i + 1 < n
-    if stopped: job.settings = [dict(s, stopped_at=i + 1) for s in job.settings]
-    with threads(job.threads): images = self.finish(guess if stopped else x, output_type, job.paste)
+    if stopped:
+        job.settings = [dict(s, stopped_at=i + 1) for s in job.settings]
+    with threads(job.threads):
+        images = self.finish(guess if stopped else x, output_type, job.paste)
     yield Output(images, job.settings, stopped)
+
 
 @patch
 def finish(
@@ -544,10 +803,13 @@ def finish(
     paste: Callable | None = None,  # paste(images) -> images
 ) -> list | Tensor:
     "Latents in the form that was asked for."
-    if output_type == 'latent': return z.cpu()
+    if output_type == 'latent':
+        return z.cpu()
     images = paste(self.decode(z)) if paste else self.decode(z)
-    if not images.isfinite().all(): raise FloatingPointError('the pictures are not finite: try less guidance, or dtype float32')
-    if output_type == 'pil': return [to_pil(i) for i in images]
+    if not images.isfinite().all():
+        raise FloatingPointError('the pictures are not finite: try less guidance, or dtype float32')
+    if output_type == 'pil':
+        return [to_pil(i) for i in images]
     return rearrange(images, 'n c h w -> n h w c').numpy() if output_type == 'np' else images
 
 # %% ../nbs/05_inference.ipynb #0126e206
@@ -565,23 +827,29 @@ def stream(
     choice('output_type', output_type, self.OUTPUTS)
     return self.run(self.prepare(prompt, *args, **kwargs), output_type, callback_on_step_end, preview_every)
 
+
 def last(
     steps: Iterator,  # as `Pipeline.run` gives it
     return_dict: bool = True,  # False: a tuple with the pictures
 ) -> Output | tuple:
     "The end of a stream."
-    for out in steps: pass
+    for out in steps:
+        pass
     return out if return_dict else (out.images,)
+
 
 @patch
 def __call__(
     self: Pipeline,
     prompt: str | list[str],
     num_inference_steps: int | None = None,  # 1 to 1000; None: the model's default
-    guidance_scale: float | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
+    guidance_scale: float
+    | None = None,  # 1, which means none, to 100, or 0, which ignores the prompt; None: the model's default
     negative_prompt: str | list[str] | None = '',  # what to stay away from; one, or one a prompt
     num_images_per_prompt: int = 1,
-    generator: torch.Generator | list[torch.Generator] | None = None,  # one a picture, on the CPU; see `make_noise`; a single one stands for its seed
+    generator: torch.Generator
+    | list[torch.Generator]
+    | None = None,  # one a picture, on the CPU; see `make_noise`; a single one stands for its seed
     height: int | None = None,  # pixels; None: as trained
     width: int | None = None,
     latents: Tensor | None = None,  # (n, c, h, w) noise to start from, in place of a generator
@@ -592,8 +860,22 @@ def __call__(
     **kwargs,  # shift, guidance_interval, guidance_rescale, zero_star, zero_init: see `prepare`
 ) -> Output | tuple:
     "Make pictures; `ValueError` in one line for anything that can't be."
-    steps = self.stream(prompt, num_inference_steps, guidance_scale, negative_prompt, num_images_per_prompt, generator, height, width, latents, solver,
-                        output_type=output_type, callback_on_step_end=callback_on_step_end, preview_every=0, **kwargs)
+    steps = self.stream(
+        prompt,
+        num_inference_steps,
+        guidance_scale,
+        negative_prompt,
+        num_images_per_prompt,
+        generator,
+        height,
+        width,
+        latents,
+        solver,
+        output_type=output_type,
+        callback_on_step_end=callback_on_step_end,
+        preview_every=0,
+        **kwargs,
+    )
     return last(steps, return_dict)
 
 # %% ../nbs/05_inference.ipynb #a957ae37
@@ -604,8 +886,9 @@ def fit_preview(
 ) -> list[list[float]]:  # (channels + 1) × 3
     "The linear map from a latent to the colour of its pixels, in [0, 1]."
     z = rearrange(vae.encode(images.to(vae.latent_mean.device)).mode(), 'n c h w -> (n h w) c').cpu()
-    rgb = rearrange(F.avg_pool2d((images + 1)/2, vae.cfg.factor), 'n c h w -> (n h w) c')
+    rgb = rearrange(F.avg_pool2d((images + 1) / 2, vae.cfg.factor), 'n c h w -> (n h w) c')
     return torch.linalg.lstsq(torch.cat([z, torch.ones(len(z), 1)], 1).double(), rgb.double()).solution.tolist()
+
 
 @patch
 @torch.no_grad()
@@ -614,7 +897,8 @@ def preview(
     z: Tensor,  # (n, c, h, w) latents
 ) -> list[Image.Image]:  # of (w, h) pixels by the linear map; decoded at full size where none was fitted
     "Small pictures of latents."
-    if 'preview' not in self.sampling: return self.finish(z)
+    if 'preview' not in self.sampling:
+        return self.finish(z)
     m = torch.tensor(self.sampling['preview'])
     return [to_pil(i) for i in torch.einsum('n c h w, c r -> n r h w', z.float().cpu(), m[:-1]) + m[-1][:, None, None]]
 
@@ -630,19 +914,33 @@ def fit_sampling(
 ) -> dict:  # what goes into sampling.json
     "Fit time grid, solver weights and preview of a model, at its default guidance; sets `pipe.sampling`."
     from tqdm.auto import tqdm
+
     gens = [core.generator(seed, 'sampling', i) for i in range(len(texts))]
     job = pipe.prepare(texts, 1, generator=gens, solver='euler')
-    calls = 2*fine + sum(steps)
+    calls = 2 * fine + sum(steps)
     with tqdm(total=calls, desc='fitting', unit='evaluation') as bar:
+
         def velocity(x, t):
             bar.update()
-            with autocast(pipe.device, pipe.dtype): return job.velocity(x, t)
+            with autocast(pipe.device, pipe.dtype):
+                return job.velocity(x, t)
+
         states = fine_states(velocity, job.x, fine)
         density = [round(v, 4) for v in step_density(states, tuple(pipe.defaults['guidance_interval']))]
         weights = {str(n): fit_weights(velocity, states, density_grid(n, density)) for n in steps}
     d = pipe.defaults
-    pipe.sampling = dict(density=density, weights={n: [[round(w, 6) for w in row] for row in rows] for n, rows in weights.items()}, preview=fit_preview(pipe.vae, images),
-                         fitted=dict(captions=len(texts), fine=fine, seed=seed, guidance_scale=d['guidance_scale'], guidance_interval=list(d['guidance_interval'])))
+    pipe.sampling = dict(
+        density=density,
+        weights={n: [[round(w, 6) for w in row] for row in rows] for n, rows in weights.items()},
+        preview=fit_preview(pipe.vae, images),
+        fitted=dict(
+            captions=len(texts),
+            fine=fine,
+            seed=seed,
+            guidance_scale=d['guidance_scale'],
+            guidance_interval=list(d['guidance_interval']),
+        ),
+    )
     return pipe.sampling
 
 # %% ../nbs/05_inference.ipynb #e72cea79
@@ -656,27 +954,44 @@ def push_to_hub(
 ) -> str:  # address of the commit
     "Upload the model with a short card; `ValueError` or `OSError` in one line if it can't be."
     from tempfile import TemporaryDirectory
-    if not isinstance(repo_id, str) or repo_id.count('/') != 1 or not all(repo_id.split('/')): raise ValueError(f'repo_id is {repo_id!r}: it must be user/name')
-    try: from huggingface_hub import HfApi
-    except ImportError: raise OSError("the Hub's library is missing: pip install 'minisd[hub]'") from None
+
+    if not isinstance(repo_id, str) or repo_id.count('/') != 1 or not all(repo_id.split('/')):
+        raise ValueError(f'repo_id is {repo_id!r}: it must be user/name')
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise OSError("the Hub's library is missing: pip install 'minisd[hub]'") from None
     with TemporaryDirectory() as folder:
         self.save_pretrained(folder, dtype)
         card = f"---\nlibrary_name: minisd\npipeline_tag: text-to-image\n---\n\n```python\nfrom minisd.inference import Pipeline\nPipeline.from_pretrained('{repo_id}')('a prompt').images[0]\n```\n"
-        (Path(folder)/'README.md').write_text(card, encoding='utf-8')
+        (Path(folder) / 'README.md').write_text(card, encoding='utf-8')
         try:
             HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True)
-            return str(HfApi(token=token).upload_folder(repo_id=repo_id, folder_path=folder, commit_message='minisd model'))
-        except Exception as e: raise OSError(f'{repo_id} cannot be uploaded: {" ".join(str(e).split())[:200]}') from None
+            return str(
+                HfApi(token=token).upload_folder(repo_id=repo_id, folder_path=folder, commit_message='minisd model')
+            )
+        except Exception as e:
+            raise OSError(f'{repo_id} cannot be uploaded: {" ".join(str(e).split())[:200]}') from None
 
 # %% ../nbs/05_inference.ipynb #c095e349
 def _fit(image, size: tuple[int, int]) -> Tensor:  # (n, 3, H, W) float in [0, 1]
     "A PIL picture as training reads it, cut to the middle and resized to `size`, or a tensor that has it."
     if isinstance(image, Image.Image):
         im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(image)), size[::-1], Image.BICUBIC)
-        return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1)[None]/255
+        return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1)[None] / 255
     says = f'of shape {tuple(image.shape)} and {image.dtype}' if isinstance(image, Tensor) else repr(image)[:60]
-    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or tuple(image.shape[-3:]) != (3, *size) or not image.is_floating_point() or not (0 <= image.min() and image.max() <= 1): raise ValueError(f'image is {says}: it must be a PIL picture, or a tensor of floats (3, {size[0]}, {size[1]}) in [0, 1]')
+    if (
+        not isinstance(image, Tensor)
+        or image.ndim not in (3, 4)
+        or tuple(image.shape[-3:]) != (3, *size)
+        or not image.is_floating_point()
+        or not (0 <= image.min() and image.max() <= 1)
+    ):
+        raise ValueError(
+            f'image is {says}: it must be a PIL picture, or a tensor of floats (3, {size[0]}, {size[1]}) in [0, 1]'
+        )
     return image.detach().float().reshape(-1, 3, *size)
+
 
 @patch
 @torch.no_grad()
@@ -688,7 +1003,7 @@ def encode_image(
 ) -> Tensor:  # (n, c, h, w) latents
     "Latents of pictures; pictures of another shape are cut to the middle and resized, tensors must fit."
     size = self.pick_size(height, width)
-    return self.vae.encode((_fit(image, size)*2 - 1).to(self.device)).mode()
+    return self.vae.encode((_fit(image, size) * 2 - 1).to(self.device)).mode()
 
 # %% ../nbs/05_inference.ipynb #65e10fc2
 def spread(
@@ -696,8 +1011,10 @@ def spread(
     n: int,  # pictures to make, a multiple of m
 ) -> Tensor:  # (n, ...): each as often as its prompt has pictures
     "One or more given pictures for all that are made; `ValueError` if they can't be shared out."
-    if n % len(z): raise ValueError(f'{len(z)} pictures are given for {n} to be made: give one, or one a prompt')
-    return z.repeat_interleave(n//len(z), 0)
+    if n % len(z):
+        raise ValueError(f'{len(z)} pictures are given for {n} to be made: give one, or one a prompt')
+    return z.repeat_interleave(n // len(z), 0)
+
 
 @patch
 @torch.no_grad()
@@ -715,11 +1032,13 @@ def image_to_image(
     **kwargs,  # as for a call
 ) -> Output | tuple:
     "Pictures of a prompt that keep the large shapes of another picture (arXiv:2108.01073)."
-    if number('strength', strength, 0, 1) == 0: raise ValueError('strength is 0: it must be above 0, or nothing would change')
+    if number('strength', strength, 0, 1) == 0:
+        raise ValueError('strength is 0: it must be above 0, or nothing would change')
     z = self.encode_image(image, height, width)
     job = self.prepare(prompt, *args, height=height, width=width, start=min(1 - strength, 0.999), **kwargs)
     job.x = path(job.x, spread(z, len(job.x)), job.ts[0])
-    for s in job.settings: s.update(task='image to image', strength=strength)
+    for s in job.settings:
+        s.update(task='image to image', strength=strength)
     return last(self.run(job, output_type, callback_on_step_end), return_dict)
 
 # %% ../nbs/05_inference.ipynb #abbffafe
@@ -729,23 +1048,25 @@ def put_into(
     new: Tensor,  # (1, 1, H, W) 1 where the made one is wanted, else 0
 ) -> Tensor:  # (n, 3, H, W)
     "A part of one picture in another: exact outside, and inside with the tint at its edge, spread inwards by diffusion."
-    k = 2*max(1, min(known.shape[2:])//64) + 1
-    tint = (known - made)*(1 - new)
-    for _ in range(96): tint = torch.where(new > 0, F.avg_pool2d(tint, k, 1, k//2, count_include_pad=False), tint)
+    k = 2 * max(1, min(known.shape[2:]) // 64) + 1
+    tint = (known - made) * (1 - new)
+    for _ in range(96):
+        tint = torch.where(new > 0, F.avg_pool2d(tint, k, 1, k // 2, count_include_pad=False), tint)
     return torch.where(new > 0, (made + tint).clamp(0, 1), known)
-
 
 # %% ../nbs/05_inference.ipynb #23abe26b
 def meant(
     mask: Image.Image,  # as a painting program saved it
 ) -> Image.Image:  # L: white is painted anew
     "White is meant; where all that is seen has one colour, what is opaque."
-    if not mask.has_transparency_data: return to_rgb(mask).convert('L')
+    if not mask.has_transparency_data:
+        return to_rgb(mask).convert('L')
     mask = mask.convert('RGBA')
     grey, alpha = (np.asarray(m, float) for m in (mask.convert('RGB').convert('L'), mask.getchannel('A')))
     seen = grey[alpha > 0]
     one_colour = len(seen) and np.ptp(alpha) and np.ptp(seen) <= 25
-    return Image.fromarray((alpha if one_colour else grey*alpha/255).round().astype(np.uint8))
+    return Image.fromarray((alpha if one_colour else grey * alpha / 255).round().astype(np.uint8))
+
 
 def read_mask(
     mask: Image.Image | Tensor,  # white, or above 0.5, is painted anew
@@ -753,13 +1074,19 @@ def read_mask(
 ) -> Tensor:  # (1, 1, H, W) of zeros and ones
     "A mask as numbers; `ValueError` if it leaves nothing to paint, a warning if it leaves nothing of the picture."
     if isinstance(mask, Image.Image):
-        new = torch.from_numpy(np.array(ImageOps.fit(meant(mask), size[::-1], Image.LANCZOS)))/255
-    else: new = mask.detach().cpu().float()
+        new = torch.from_numpy(np.array(ImageOps.fit(meant(mask), size[::-1], Image.LANCZOS))) / 255
+    else:
+        new = mask.detach().cpu().float()
     new = new.reshape(-1, 1, *size)
-    if len(new) != 1: raise ValueError(f'mask is {len(new)} pictures: give one, for all')
+    if len(new) != 1:
+        raise ValueError(f'mask is {len(new)} pictures: give one, for all')
     new = (new > 0.5).float()
-    if not new.any(): raise ValueError('mask is black all over: nothing would be painted anew; make that white, or opaque, which shall be')
-    if new.all(): warnings.warn('mask is white all over: nothing of the picture is kept')
+    if not new.any():
+        raise ValueError(
+            'mask is black all over: nothing would be painted anew; make that white, or opaque, which shall be'
+        )
+    if new.all():
+        warnings.warn('mask is white all over: nothing of the picture is kept')
     return new
 
 # %% ../nbs/05_inference.ipynb #96257ceb
@@ -781,16 +1108,33 @@ def inpaint(
     "Paint a part of a picture anew; the rest stays as it is."
     size, f = self.pick_size(height, width), self.vae.cfg.factor
     image, mask = (ImageOps.exif_transpose(v) if isinstance(v, Image.Image) else v for v in (image, mask))
-    shape = lambda v: '×'.join(map(str, v.size if isinstance(v, Image.Image) else tuple(v.shape[-2:])[::-1] if isinstance(v, Tensor) else [repr(v)[:60]]))
-    if not isinstance(mask, (Image.Image, Tensor)) or type(mask) is type(image) and shape(mask) != shape(image) or isinstance(mask, Tensor) and tuple(mask.shape[-2:]) != size: raise ValueError(f'mask is {shape(mask)}: it must be a picture or tensor of the size of image, {shape(image)}')
+    shape = lambda v: '×'.join(
+        map(
+            str,
+            v.size
+            if isinstance(v, Image.Image)
+            else tuple(v.shape[-2:])[::-1]
+            if isinstance(v, Tensor)
+            else [repr(v)[:60]],
+        )
+    )
+    if (
+        not isinstance(mask, (Image.Image, Tensor))
+        or type(mask) is type(image)
+        and shape(mask) != shape(image)
+        or isinstance(mask, Tensor)
+        and tuple(mask.shape[-2:]) != size
+    ):
+        raise ValueError(f'mask is {shape(mask)}: it must be a picture or tensor of the size of image, {shape(image)}')
     pixels = _fit(image, size)
     new, z = read_mask(mask, size), self.encode_image(pixels, *size)
-    small = F.max_pool2d(new, f).to(self.device)                              # a latent is new if any of its pixels is
+    small = F.max_pool2d(new, f).to(self.device)  # a latent is new if any of its pixels is
     job = self.prepare(prompt, *args, height=height, width=width, **kwargs)
     noise, z = job.x, spread(z, len(job.x))
     job.hold = lambda t, x: torch.where(small > 0, x, path(noise, z, t))
     job.paste = lambda made: put_into(made, spread(pixels, len(made)), new)
-    for s in job.settings: s.update(task='inpaint')
+    for s in job.settings:
+        s.update(task='inpaint')
     return last(self.run(job, output_type, callback_on_step_end), return_dict)
 
 # %% ../nbs/05_inference.ipynb #4648d75b
@@ -800,10 +1144,11 @@ def slerp(
     s: Tensor | float,  # (n,) or a number: 0 gives `a`, 1 gives `b`
 ) -> Tensor:  # (n, ...)
     "Between two noises along the arc, sample by sample."
-    s = torch.as_tensor(s, dtype=a.dtype).reshape(-1, *[1]*(a.ndim - 1))
-    cos = F.cosine_similarity(a.flatten(1), b.flatten(1)).clamp(-1, 1).reshape(-1, *[1]*(a.ndim - 1))
+    s = torch.as_tensor(s, dtype=a.dtype).reshape(-1, *[1] * (a.ndim - 1))
+    cos = F.cosine_similarity(a.flatten(1), b.flatten(1)).clamp(-1, 1).reshape(-1, *[1] * (a.ndim - 1))
     angle = cos.arccos().clamp(min=1e-4)
-    return ((1 - s)*angle).sin()/angle.sin()*a + (s*angle).sin()/angle.sin()*b
+    return ((1 - s) * angle).sin() / angle.sin() * a + (s * angle).sin() / angle.sin() * b
+
 
 @patch
 @torch.no_grad()
@@ -820,14 +1165,27 @@ def interpolate(
 ) -> Output | tuple:
     "Pictures on the way from one prompt and seed to another."
     number('frames', frames, 2, 1000, whole=True)
-    if isinstance(prompts, str) or len(prompts) != 2 or len(seeds) != 2: raise ValueError(f'interpolate got prompts {prompts!r} and seeds {seeds!r}: it needs two of each, which may be the same')
+    if isinstance(prompts, str) or len(prompts) != 2 or len(seeds) != 2:
+        raise ValueError(
+            f'interpolate got prompts {prompts!r} and seeds {seeds!r}: it needs two of each, which may be the same'
+        )
     seeds = [check_seed(s, 'seeds') for s in seeds]
-    one, two = (self.prepare(p, *args, num_images_per_prompt=frames, generator=[torch.Generator().manual_seed(s) for _ in range(frames)], **kwargs) for p, s in zip(check_prompts('prompts', list(prompts)), seeds))
+    one, two = (
+        self.prepare(
+            p,
+            *args,
+            num_images_per_prompt=frames,
+            generator=[torch.Generator().manual_seed(s) for _ in range(frames)],
+            **kwargs,
+        )
+        for p, s in zip(check_prompts('prompts', list(prompts)), seeds)
+    )
     s = torch.linspace(0, 1, frames)
     mix = s.reshape(-1, 1, 1, 1).to(self.device)
     one.x = slerp(one.x.cpu(), two.x.cpu(), s).to(self.device)
     velocity = one.velocity
-    if prompts[0] != prompts[1]: one.velocity = lambda x, t: torch.lerp(velocity(x, t), two.velocity(x, t), mix)
+    if prompts[0] != prompts[1]:
+        one.velocity = lambda x, t: torch.lerp(velocity(x, t), two.velocity(x, t), mix)
     one.settings = [dict(s, task='interpolate', prompts=list(prompts), seeds=list(seeds)) for s in one.settings]
     return last(self.run(one, output_type, callback_on_step_end), return_dict)
 
@@ -848,11 +1206,18 @@ def vary(
     number('amount', amount, 0, 1), number('n', n, 1, 10_000, whole=True)
     seed, first = check_seed(seed), check_seed(first, 'first')
     seeded = lambda s: torch.Generator().manual_seed(s)
-    shape = self.unet.cfg.in_channels, *(s//self.vae.cfg.factor for s in self.pick_size(kwargs.pop('height', None), kwargs.pop('width', None)))
+    shape = (
+        self.unet.cfg.in_channels,
+        *(s // self.vae.cfg.factor for s in self.pick_size(kwargs.pop('height', None), kwargs.pop('width', None))),
+    )
     chosen = [s for s in ((first + i) % (SEEDS[1] + 1) for i in range(n + 1)) if s != seed][:n]
-    mine, others = make_noise(n, shape, [seeded(seed) for _ in range(n)]), make_noise(n, shape, [seeded(s) for s in chosen])
-    out = self([prompt]*n, *args, latents=slerp(mine, others, amount), **kwargs)
-    for other, s in zip(chosen, out.settings): s.update(task='vary', base_seed=seed, other_seed=other, amount=amount)
+    mine, others = (
+        make_noise(n, shape, [seeded(seed) for _ in range(n)]),
+        make_noise(n, shape, [seeded(s) for s in chosen]),
+    )
+    out = self([prompt] * n, *args, latents=slerp(mine, others, amount), **kwargs)
+    for other, s in zip(chosen, out.settings):
+        s.update(task='vary', base_seed=seed, other_seed=other, amount=amount)
     return out if return_dict else (out.images,)
 
 # %% ../nbs/05_inference.ipynb #f1f83198
@@ -868,7 +1233,12 @@ def invert(
     "The noise that leads to a picture, which is cut and resized as trained."
     choice('solver', solver, [s for s in SOLVERS if s != 'dpmpp_2m'])
     z = self.encode_image(image)
-    job = self.prepare([prompt]*len(z), num_inference_steps, 1. if prompt.strip() else 0., solver=solver, shift=1., latents=z)
+    job = self.prepare(
+        [prompt] * len(z), num_inference_steps, 1.0 if prompt.strip() else 0.0, solver=solver, shift=1.0, latents=z
+    )
+
     def velocity(x, t):
-        with threads(job.threads), autocast(self.device, self.dtype): return job.velocity(x, t)
+        with threads(job.threads), autocast(self.device, self.dtype):
+            return job.velocity(x, t)
+
     return job.solve(velocity, job.x, job.ts.flip(0)).cpu()

@@ -28,12 +28,41 @@ from .pictures.augment import augment, draw_augmentation, swap_sides
 from .training.cache import Latents, cache_latents, encode
 from .training.checkpoint import Checkpoints, damage
 from .clip import CLIP, Tokenizer, clip_loss
-from .base.core import DiskFull, attention_kernel, autocast, check_seed, choice, from_dict, generator, home, is_full, load_state, machine, number, owned, pick_device, pick_dtype, read_json, require, to_dict, write_atomic, write_json
+from minisd.base.core import (
+    DiskFull,
+    attention_kernel,
+    autocast,
+    check_seed,
+    choice,
+    from_dict,
+    generator,
+    home,
+    is_full,
+    load_state,
+    machine,
+    number,
+    owned,
+    pick_device,
+    pick_dtype,
+    read_json,
+    require,
+    to_dict,
+    write_atomic,
+    write_json,
+)
 from .pictures.images import ImageFolder
 from .world.dataset import World
 from .flow import drop_condition, flow_loss, sample, sample_time
 from .pictures.sources import HOLDOUT, rank_of, split_of
-from .pictures.stream import Stream, clip_updates, open_streams, own_split, picture_latents, unet_updates, vae_updates
+from minisd.pictures.stream import (
+    Stream,
+    clip_updates,
+    open_streams,
+    own_split,
+    picture_latents,
+    unet_updates,
+    vae_updates,
+)
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, kl_loss, kl_weight, recon_loss
 from .base.core import to_unit
@@ -43,7 +72,10 @@ from .base.viz import Live, grid, in_notebook
 @dataclass(frozen=True)
 class SourceConfig:
     "How pictures and captions are read that don't come from the world or a plain folder: as a stream."
-    stream: bool | None = None  # read pictures in passing instead of holding them in memory; None: if there are more than a folder of 20,000
+
+    stream: bool | None = (
+        None  # read pictures in passing instead of holding them in memory; None: if there are more than a folder of 20,000
+    )
     buffer: int = 2048  # rows that are read and shuffled together
     holdout: float = HOLDOUT  # share of the rows kept for validation, where a source has no such split
     image_column: str | None = None  # where a source has its pictures; None: found by itself
@@ -60,6 +92,7 @@ class SourceConfig:
 @dataclass(frozen=True)
 class TrainConfig(SourceConfig):
     "How a stage is trained; the defaults are v1's recipe."
+
     steps: int = 17_500  # optimizer updates
     batch: int = 32  # micro-batch of a process, pictures
     accumulate: int = 4  # an update is made from batch × accumulate pictures, however many processes share them
@@ -89,11 +122,13 @@ class TrainConfig(SourceConfig):
     variants: int = 3  # captions a picture
     validation: int = 0  # pictures that are validated on, at most; 0: 512
     checkpointing: bool = False  # recompute activations on the way back: less memory, more time (unet)
-    compile: bool = False  # torch.compile the network: minutes of waiting, then quicker steps; needs a C++ compiler on a CPU
+    compile: bool = (
+        False  # torch.compile the network: minutes of waiting, then quicker steps; needs a C++ compiler on a CPU
+    )
     log_every: int = 20  # updates
     val_every: int = 500  # updates
     save_every: int = 500  # updates
-    save_minutes: float = 15.  # a checkpoint is also written after so long
+    save_minutes: float = 15.0  # a checkpoint is also written after so long
     give_up: int = 20  # updates in a row that were not finite
     mirror: str | None = None  # second folder for everything that is saved, such as one on a mounted Drive
     on_save_error: str = 'stop'  # or "go on": train to the next checkpoint if one can't be written
@@ -101,19 +136,55 @@ class TrainConfig(SourceConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for f in ('steps', 'batch', 'accumulate', 'log_every', 'val_every', 'save_every', 'give_up', 'pictures', 'variants'): number(f, getattr(self, f), 1, 10**9, whole=True)
-        for f in ('lr', 'ema', 'drop', 'flip', 'small_share'): number(f, getattr(self, f), 0, 1)
-        number('jitter', self.jitter, 0, 0.5), number('save_minutes', self.save_minutes, 0), number('shift', self.shift, 1e-3, 1e3)
-        for f in ('warmup', 'validation', 'small_size', 'kl_cycle'): number(f, getattr(self, f), 0, 10**9, whole=True)
-        for f in ('weight_decay', 'clip_norm', 'kl_peak', 'free_bits', 'ssim', 'agree', 'sketch'): number(f, getattr(self, f), 0)
+        for f in (
+            'steps',
+            'batch',
+            'accumulate',
+            'log_every',
+            'val_every',
+            'save_every',
+            'give_up',
+            'pictures',
+            'variants',
+        ):
+            number(f, getattr(self, f), 1, 10**9, whole=True)
+        for f in ('lr', 'ema', 'drop', 'flip', 'small_share'):
+            number(f, getattr(self, f), 0, 1)
+        (
+            number('jitter', self.jitter, 0, 0.5),
+            number('save_minutes', self.save_minutes, 0),
+            number('shift', self.shift, 1e-3, 1e3),
+        )
+        for f in ('warmup', 'validation', 'small_size', 'kl_cycle'):
+            number(f, getattr(self, f), 0, 10**9, whole=True)
+        for f in ('weight_decay', 'clip_norm', 'kl_peak', 'free_bits', 'ssim', 'agree', 'sketch'):
+            number(f, getattr(self, f), 0)
         check_seed(self.seed)
-        choice('time', self.time, ('uniform', 'logit_normal')), choice('optimizer', self.optimizer, ('adamw8bit', 'adamw', 'muon'))
+        (
+            choice('time', self.time, ('uniform', 'logit_normal')),
+            choice('optimizer', self.optimizer, ('adamw8bit', 'adamw', 'muon')),
+        )
         choice('on_save_error', self.on_save_error, ('stop', 'go on'))
-        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas): raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+            raise ValueError(f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
 
 # %% ../nbs/04_train.ipynb #725ddcbc
-HOUSEKEEPING = ('batch', 'accumulate', 'checkpointing', 'compile', 'cache_text', 'log_every', 'val_every', 'save_every', 'save_minutes', 'give_up', 'mirror',
-                'on_save_error', 'tensorboard')
+HOUSEKEEPING = (
+    'batch',
+    'accumulate',
+    'checkpointing',
+    'compile',
+    'cache_text',
+    'log_every',
+    'val_every',
+    'save_every',
+    'save_minutes',
+    'give_up',
+    'mirror',
+    'on_save_error',
+    'tensorboard',
+)
+
 
 def differences(
     was: dict,  # a stored configuration
@@ -122,8 +193,8 @@ def differences(
     "Which fields of two configurations would make another run; a field that is younger than a run had its default."
     was = to_dict(TrainConfig()) | was
     diff = [f'{k} was {was.get(k)!r}, now {v!r}' for k, v in now.items() if was.get(k) != v and k not in HOUSEKEEPING]
-    rows = [c.get('batch', 0)*c.get('accumulate', 0) for c in (was, now)]
-    return diff + [f'batch × accumulate was {rows[0]}, now {rows[1]}']*(rows[0] != rows[1])
+    rows = [c.get('batch', 0) * c.get('accumulate', 0) for c in (was, now)]
+    return diff + [f'batch × accumulate was {rows[0]}, now {rows[1]}'] * (rows[0] != rows[1])
 
 # %% ../nbs/04_train.ipynb #2ffb7160
 def lr_at(
@@ -131,9 +202,10 @@ def lr_at(
     cfg: TrainConfig,
 ) -> float:
     "Learning rate of update `step`: linear warm-up, then cosine to 0 (arXiv:1608.03983 eq. (5))."
-    if step < cfg.warmup: return cfg.lr*(step + 1)/cfg.warmup
-    done = (step - cfg.warmup)/max(1, cfg.steps - cfg.warmup)
-    return cfg.lr*0.5*(1 + math.cos(math.pi*min(1., done)))
+    if step < cfg.warmup:
+        return cfg.lr * (step + 1) / cfg.warmup
+    done = (step - cfg.warmup) / max(1, cfg.steps - cfg.warmup)
+    return cfg.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 # %% ../nbs/04_train.ipynb #525d8fba
 def batch_indices(
@@ -143,22 +215,27 @@ def batch_indices(
     seed: int,
 ) -> Tensor:  # (batch,) indices
     "The pictures of update `step`: every epoch a new permutation, nothing left out or repeated within it."
-    if n < 1: raise ValueError('the data set is empty: training needs at least one picture')
-    pos = torch.arange(step*batch, (step + 1)*batch)
-    epochs, perms = pos//n, {}
-    for e in epochs.unique().tolist(): perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
+    if n < 1:
+        raise ValueError('the data set is empty: training needs at least one picture')
+    pos = torch.arange(step * batch, (step + 1) * batch)
+    epochs, perms = pos // n, {}
+    for e in epochs.unique().tolist():
+        perms[e] = torch.randperm(n, generator=generator(seed, 'order', e))
     return torch.stack([perms[e][p % n] for e, p in zip(epochs.tolist(), pos)])
 
 # %% ../nbs/04_train.ipynb #d65d28b8
 class EMA:
     "Exponential moving average of a model's whole state, in float32, with warm-up."
+
     def __init__(self, model: nn.Module, decay: float = 0.9999):
         self.decay, self.updates = decay, 0
-        self.state = {k: v.detach().clone().float() if v.is_floating_point() else v.clone() for k, v in model.state_dict().items()}
+        self.state = {
+            k: v.detach().clone().float() if v.is_floating_point() else v.clone() for k, v in model.state_dict().items()
+        }
 
     def rate(self) -> float:
         "Decay of the next update."
-        return min(self.decay, (1 + self.updates)/(10 + self.updates))
+        return min(self.decay, (1 + self.updates) / (10 + self.updates))
 
     @torch.no_grad()
     def update(self, model: nn.Module):
@@ -166,7 +243,8 @@ class EMA:
         new = model.state_dict()
         floats = [k for k, v in self.state.items() if v.is_floating_point()]
         torch._foreach_lerp_([self.state[k] for k in floats], [new[k].float() for k in floats], 1 - self.rate())
-        for k in self.state.keys() - set(floats): self.state[k].copy_(new[k])
+        for k in self.state.keys() - set(floats):
+            self.state[k].copy_(new[k])
         self.updates += 1
 
     @contextmanager
@@ -174,8 +252,10 @@ class EMA:
         "Within the block, `model` has the averaged weights."
         kept = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(self.state)
-        try: yield model
-        finally: model.load_state_dict(kept)
+        try:
+            yield model
+        finally:
+            model.load_state_dict(kept)
 
 # %% ../nbs/04_train.ipynb #6ee45019
 def orthogonalize(
@@ -184,39 +264,51 @@ def orthogonalize(
 ) -> Tensor:  # (k, rows, columns), about U Vᵀ of each
     "Singular values to about 1 (0.7 … 1.2), singular vectors kept."
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = m/(m.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = m / (m.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         s = x @ x.mT
-        x = a*x + (b*s + c*s @ s) @ x
+        x = a * x + (b * s + c * s @ s) @ x
     return x
 
 # %% ../nbs/04_train.ipynb #e81cc3ef
 class Muon(torch.optim.AdamW):
     "Orthogonalised momentum for parameter groups with `muon=True` (arXiv:2502.16982), AdamW for the others."
+
     @torch.no_grad()
     def step(self, closure=None):
         "One update of all groups."
-        if closure is not None: raise ValueError('Muon.step takes no closure')
+        if closure is not None:
+            raise ValueError('Muon.step takes no closure')
         kept = []
         for group in self.param_groups:
-            if not group.get('muon'): continue
+            if not group.get('muon'):
+                continue
             shapes = {}
             for p in group['params']:
-                if p.grad is None: continue
+                if p.grad is None:
+                    continue
                 state, g = self.state[p], p.grad
-                if not state: state.update(step=torch.zeros(()), momentum=torch.zeros_like(p))
+                if not state:
+                    state.update(step=torch.zeros(()), momentum=torch.zeros_like(p))
                 state['step'] += 1
                 state['momentum'].lerp_(g, 1 - group['momentum'])
-                u = rearrange(g.lerp(state['momentum'], group['momentum']), 'o ... -> o (...)')      # Nesterov's look ahead
+                u = rearrange(g.lerp(state['momentum'], group['momentum']), 'o ... -> o (...)')  # Nesterov's look ahead
                 tall = u.shape[0] > u.shape[1]
                 shapes.setdefault(tuple(sorted(u.shape)), []).append((p, u.T if tall else u, tall))
-                kept.append((p, g)); p.grad = None
-            for (_, n), rows in shapes.items():                   # matrices of one shape together
+                kept.append((p, g))
+                p.grad = None
+            for (_, n), rows in shapes.items():  # matrices of one shape together
                 dtype = torch.bfloat16 if pick_dtype(rows[0][0].device)[0] == torch.bfloat16 else torch.float32
-                for (p, _, tall), o in zip(rows, orthogonalize(torch.stack([u for _, u, _ in rows]).to(dtype)).float()*0.2*n**0.5):
-                    p.mul_(1 - group['lr']*group['weight_decay']).sub_((o.T if tall else o).reshape(p.shape), alpha=group['lr'])
-        super().step()                                            # those without gradient are passed over
-        for p, g in kept: p.grad = g
+                for (p, _, tall), o in zip(
+                    rows, orthogonalize(torch.stack([u for _, u, _ in rows]).to(dtype)).float() * 0.2 * n**0.5
+                ):
+                    p.mul_(1 - group['lr'] * group['weight_decay']).sub_(
+                        (o.T if tall else o).reshape(p.shape), alpha=group['lr']
+                    )
+        super().step()  # those without gradient are passed over
+        for p, g in kept:
+            p.grad = g
+
 
 def make_optimizer(
     model: nn.Module,
@@ -229,32 +321,49 @@ def make_optimizer(
     matrices, params = [p for p in params if wide(p)], [p for p in params if not wide(p)]
     decay = [p for p in params if p.ndim > 1 and id(p) not in skip]
     rest = [p for p in params if p.ndim <= 1 or id(p) in skip]
-    groups = [dict(params=decay, weight_decay=cfg.weight_decay), dict(params=rest, weight_decay=0.)]
-    if matrices: groups.append(dict(params=matrices, weight_decay=cfg.weight_decay, muon=True, momentum=0.95))
-    if cfg.optimizer == 'muon': return Muon(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
-    if cfg.optimizer == 'adamw': return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
-    logging.getLogger('bitsandbytes').setLevel(logging.ERROR)    # on a CPU it would report kernels that nothing here needs
-    try: from bitsandbytes.optim import AdamW8bit
-    except ImportError: raise ValueError("optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or train with optimizer=adamw") from None
+    groups = [dict(params=decay, weight_decay=cfg.weight_decay), dict(params=rest, weight_decay=0.0)]
+    if matrices:
+        groups.append(dict(params=matrices, weight_decay=cfg.weight_decay, muon=True, momentum=0.95))
+    if cfg.optimizer == 'muon':
+        return Muon(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
+    if cfg.optimizer == 'adamw':
+        return torch.optim.AdamW(groups, lr=cfg.lr, betas=cfg.betas, fused=True)
+    logging.getLogger('bitsandbytes').setLevel(
+        logging.ERROR
+    )  # on a CPU it would report kernels that nothing here needs
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError:
+        raise ValueError(
+            "optimizer adamw8bit needs bitsandbytes: pip install bitsandbytes, or train with optimizer=adamw"
+        ) from None
     opt = AdamW8bit(groups, lr=cfg.lr, betas=cfg.betas)
     opt.register_step_post_hook(keep_layout)
     return opt
+
 
 def keep_layout(opt: torch.optim.Optimizer, *_):
     "Give kernels back the layout that convolutions like: bitsandbytes makes every weight contiguous."
     for group in opt.param_groups:
         for p in group['params']:
-            if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
+            if p.ndim == 4:
+                p.data = p.data.contiguous(memory_format=torch.channels_last)
 
 # %% ../nbs/04_train.ipynb #fde8e45f
 def split_tree(tree, prefix: str = '') -> tuple[dict, dict]:
     "A nested dictionary as flat tensors and flat plain values, with keys joined by '/'."
     tensors, plain = {}, {}
     for k, v in tree.items():
-        if isinstance(v, dict): t, p = split_tree(v, f'{prefix}{k}/'); tensors |= t; plain |= p
-        elif isinstance(v, Tensor): tensors[f'{prefix}{k}'] = v.detach().cpu().contiguous()
-        else: plain[f'{prefix}{k}'] = v
+        if isinstance(v, dict):
+            t, p = split_tree(v, f'{prefix}{k}/')
+            tensors |= t
+            plain |= p
+        elif isinstance(v, Tensor):
+            tensors[f'{prefix}{k}'] = v.detach().cpu().contiguous()
+        else:
+            plain[f'{prefix}{k}'] = v
     return tensors, plain
+
 
 def join_tree(flat: dict) -> dict:
     "The inverse of `split_tree`; keys that are whole numbers become `int` again."
@@ -262,9 +371,11 @@ def join_tree(flat: dict) -> dict:
     for key, v in flat.items():
         *path, last = (int(k) if k.isdigit() else k for k in key.split('/'))
         node = tree
-        for k in path: node = node.setdefault(k, {})
+        for k in path:
+            node = node.setdefault(k, {})
         node[last] = v
     return tree
+
 
 def load_moments(
     opt: torch.optim.Optimizer,
@@ -273,46 +384,70 @@ def load_moments(
 ):
     "Give an optimizer its state back."
     opt.load_state_dict({**opt.state_dict(), 'state': join_tree(tensors | plain)})
-    for p, moments in opt.state.items():           # kernels walk raw memory: moments must lie as their parameter does
+    for p, moments in opt.state.items():  # kernels walk raw memory: moments must lie as their parameter does
         for k, v in moments.items():
-            if isinstance(v, Tensor) and v.shape == p.shape: moments[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
+            if isinstance(v, Tensor) and v.shape == p.shape:
+                moments[k] = torch.empty_like(p, dtype=v.dtype).copy_(v)
 
 # %% ../nbs/04_train.ipynb #664ca1b2
 class Log:
     "One JSON line a record, in a file, flushed at once; kept in `records` too."
+
     def __init__(self, path: Path, on: bool = True, tensorboard: bool = False):
         self.path, self.on, self.records, self.unwritten, self.board = path, on, [], '', None
-        if not on: return
+        if not on:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n'): self.unwritten = '\n'    # a line was cut off: the next one is not to be lost with it
-        if not tensorboard: return
-        try: from torch.utils.tensorboard import SummaryWriter
-        except ImportError: raise ValueError('tensorboard=True needs tensorboard: pip install tensorboard, or train without it') from None
-        self.board = SummaryWriter(path.parent/'tensorboard'/path.stem)
+        if path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n'):
+            self.unwritten = '\n'  # a line was cut off: the next one is not to be lost with it
+        if not tensorboard:
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ValueError(
+                'tensorboard=True needs tensorboard: pip install tensorboard, or train without it'
+            ) from None
+        self.board = SummaryWriter(path.parent / 'tensorboard' / path.stem)
 
     def __call__(self, **record):
         record = {k: round(v, 6) if isinstance(v, float) else v for k, v in record.items()}
         self.records.append(record)
-        if not self.on: return
+        if not self.on:
+            return
         self.unwritten += json.dumps(record) + '\n'
         try:
-            with open(self.path, 'a', encoding='utf-8') as f: f.write(self.unwritten)
+            with open(self.path, 'a', encoding='utf-8') as f:
+                f.write(self.unwritten)
             self.unwritten = ''
-        except OSError as e:                                      # a full disk: kept, and written when there is room
-            if not self.unwritten.startswith('\n'): self.unwritten = '\n' + self.unwritten; print(f'{self.path} cannot be written ({e.strerror}): its lines wait', flush=True)
+        except OSError as e:  # a full disk: kept, and written when there is room
+            if not self.unwritten.startswith('\n'):
+                self.unwritten = '\n' + self.unwritten
+                print(f'{self.path} cannot be written ({e.strerror}): its lines wait', flush=True)
         try:
             for k, v in record.items() if self.board else ():
-                if k not in ('step', 'resumed', 'seconds') and isinstance(v, (int, float)): self.board.add_scalar(f'val/{k[4:]}' if k.startswith('val_') else f'train/{k}', v, record['step'])
-        except OSError as e: self.board = print(f'{self.path.parent/"tensorboard"} cannot be written ({e.strerror or e}): training goes on without it', flush=True)
+                if k not in ('step', 'resumed', 'seconds') and isinstance(v, (int, float)):
+                    self.board.add_scalar(f'val/{k[4:]}' if k.startswith('val_') else f'train/{k}', v, record['step'])
+        except OSError as e:
+            self.board = print(
+                f'{self.path.parent / "tensorboard"} cannot be written ({e.strerror or e}): training goes on without it',
+                flush=True,
+            )
+
 
 def to_device(batch, device):
     "Move a dictionary of tensors; images in channels_last, which convolutions like."
-    return {k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format) for k, v in batch.items()}
+    return {
+        k: v.to(device, memory_format=torch.channels_last if v.ndim == 4 else torch.preserve_format)
+        for k, v in batch.items()
+    }
 
 # %% ../nbs/04_train.ipynb #3bfd2416
 class Run:
     "The state of a training run around its loop: placing, resuming, saving, stopping, counting."
-    SCALE = 2.**16                                                # of the loss in half precision, to begin with
+
+    SCALE = 2.0**16  # of the loss in half precision, to begin with
+
     def __init__(
         self,
         model: nn.Module,
@@ -324,30 +459,54 @@ class Run:
         stream: Stream | None = None,  # whose place is part of the state
     ):
         from accelerate import Accelerator
+
         device, out = pick_device(), home(out)
         if cfg.compile and device.type == 'cpu' and not (shutil.which('g++') or shutil.which('clang++')):
             raise ValueError('compile=True needs g++ or clang++ to build for a CPU: install one, or train without it')
         self.acc, self.dtype = Accelerator(cpu=device.type == 'cpu'), pick_dtype(device)[0]
-        self.scaler = torch.amp.GradScaler(self.acc.device.type, self.SCALE, enabled=self.dtype == torch.float16)      # switched off it does nothing
-        torch.backends.cudnn.benchmark = True                     # each shape's fastest convolution, found by trying
+        self.scaler = torch.amp.GradScaler(
+            self.acc.device.type, self.SCALE, enabled=self.dtype == torch.float16
+        )  # switched off it does nothing
+        torch.backends.cudnn.benchmark = True  # each shape's fastest convolution, found by trying
         self.model, self.cfg, self.out, self.deadline, self.asked, self.stream = model, cfg, out, deadline, '', stream
         self.rank, self.world, self.main = self.acc.process_index, self.acc.num_processes, self.acc.is_main_process
-        if cfg.batch*cfg.accumulate % self.world: raise ValueError(f'batch × accumulate is {cfg.batch*cfg.accumulate}: it must be a multiple of the {self.world} processes')
+        if cfg.batch * cfg.accumulate % self.world:
+            raise ValueError(
+                f'batch × accumulate is {cfg.batch * cfg.accumulate}: it must be a multiple of the {self.world} processes'
+            )
         self.log = Log(out.with_suffix('.jsonl'), self.main, cfg.tensorboard)
-        self.checkpoints = Checkpoints(out, mirror=Path(cfg.mirror)/'checkpoints'/out.name if cfg.mirror and self.main else None)
+        self.checkpoints = Checkpoints(
+            out, mirror=Path(cfg.mirror) / 'checkpoints' / out.name if cfg.mirror and self.main else None
+        )
         model.to(self.acc.device, memory_format=torch.channels_last).train()
-        self.opt, self.ema, self.step, self.best, self.skipped, self.in_a_row, self.before, self.saved = make_optimizer(model, cfg), None, 0, math.inf, 0, 0, 0., -1
+        self.opt, self.ema, self.step, self.best, self.skipped, self.in_a_row, self.before, self.saved = (
+            make_optimizer(model, cfg),
+            None,
+            0,
+            math.inf,
+            0,
+            0,
+            0.0,
+            -1,
+        )
         self.resume(anyway)
-        if not self.ema: self.ema = EMA(model, cfg.ema)
+        if not self.ema:
+            self.ema = EMA(model, cfg.ema)
         self.net = self.acc.prepare(torch.compile(model) if cfg.compile else model)
-        self.first, self.began, self.last_save, self.live = self.step, time.monotonic(), time.monotonic(), Live(out.name) if live and self.main else None
+        self.first, self.began, self.last_save, self.live = (
+            self.step,
+            time.monotonic(),
+            time.monotonic(),
+            Live(out.name) if live and self.main else None,
+        )
 
     def seconds(self) -> float:
         "Time spent in this loop, earlier sessions included."
         return self.before + time.monotonic() - self.began
 
     @property
-    def done(self) -> bool: return self.step >= self.cfg.steps
+    def done(self) -> bool:
+        return self.step >= self.cfg.steps
 
 # %% ../nbs/04_train.ipynb #e0eef2f7
 @patch
@@ -357,26 +516,38 @@ def resume(
 ):
     "Go on from the newest whole checkpoint, if there is one; `ValueError` if it is of another configuration."
     from accelerate.utils import broadcast_object_list
-    if self.main: self.checkpoints.tidy()
+
+    if self.main:
+        self.checkpoints.tidy()
     found = broadcast_object_list([self.checkpoints.newest() if self.main else None])[0]
-    if not found: return
+    if not found:
+        return
     parts, info = self.checkpoints.read(found)
     if (diff := differences(info['config'], to_dict(self.cfg))) and not anyway:
-        raise ValueError(f'{self.out} holds a run with another configuration ({"; ".join(diff)}): use the same settings or another output folder, or go on all the same (--anyway)')
+        raise ValueError(
+            f'{self.out} holds a run with another configuration ({"; ".join(diff)}): use the same settings or another output folder, or go on all the same (--anyway)'
+        )
     load_state(self.model, parts['model'], str(found))
     self.ema = EMA(self.model, self.cfg.ema)
     self.ema.state, self.ema.updates = {k: v.to(self.acc.device) for k, v in parts['ema'].items()}, info['ema_updates']
     load_moments(self.opt, parts.get('optimizer', {}), info['optimizer'])
-    if self.scaler.is_enabled() and info['scaler']: self.scaler.load_state_dict(info['scaler'])
-    self.step, self.best, self.skipped, self.in_a_row, self.before = (info[k] for k in ('step', 'best', 'skipped', 'in_a_row', 'seconds'))
+    if self.scaler.is_enabled() and info['scaler']:
+        self.scaler.load_state_dict(info['scaler'])
+    self.step, self.best, self.skipped, self.in_a_row, self.before = (
+        info[k] for k in ('step', 'best', 'skipped', 'in_a_row', 'seconds')
+    )
     self.best, self.saved = math.inf if self.best is None else self.best, self.step
     if self.stream:
-        try: self.stream.load_state_dict(info.get('stream', {}))
+        try:
+            self.stream.load_state_dict(info.get('stream', {}))
         except ValueError:
-            if not anyway: raise
-            self.stream.updates = self.step                       # from the beginning of the source
+            if not anyway:
+                raise
+            self.stream.updates = self.step  # from the beginning of the source
     self.log(step=self.step, resumed=True)
-    if self.main: print(f'{self.out.name}: going on after {self.step} updates, from {found}', flush=True)
+    if self.main:
+        print(f'{self.out.name}: going on after {self.step} updates, from {found}', flush=True)
+
 
 @patch
 def save(
@@ -384,41 +555,68 @@ def save(
     name: str | None = None,  # "best" or "final": the averaged weights alone; None: all, by step
 ):
     "Write a checkpoint; where that fails stop, or with `on_save_error='go on'` say so and try again at the next one."
-    if not self.main or not name and self.saved == self.step: return
+    if not self.main or not name and self.saved == self.step:
+        return
     moments, plain = split_tree(self.opt.state_dict()['state'])
-    parts = dict(ema=self.ema.state) if name else dict(model=self.model.state_dict(), ema=self.ema.state, optimizer=moments)
-    info = dict(config=to_dict(self.cfg), ema_updates=self.ema.updates, best=self.best if math.isfinite(self.best) else None, skipped=self.skipped, in_a_row=self.in_a_row,
-                seconds=self.seconds(), optimizer=plain, scaler=self.scaler.state_dict(), **dict(stream=self.stream.state_dict()) if self.stream else {})
+    parts = (
+        dict(ema=self.ema.state) if name else dict(model=self.model.state_dict(), ema=self.ema.state, optimizer=moments)
+    )
+    info = dict(
+        config=to_dict(self.cfg),
+        ema_updates=self.ema.updates,
+        best=self.best if math.isfinite(self.best) else None,
+        skipped=self.skipped,
+        in_a_row=self.in_a_row,
+        seconds=self.seconds(),
+        optimizer=plain,
+        scaler=self.scaler.state_dict(),
+        **dict(stream=self.stream.state_dict()) if self.stream else {},
+    )
     self.last_save = time.monotonic()
-    try: self.checkpoints.save(self.step, parts, info, name, (self.log.path,))
+    try:
+        self.checkpoints.save(self.step, parts, info, name, (self.log.path,))
     except OSError as e:
-        if self.cfg.on_save_error == 'stop': raise OSError(e.errno, f'{e.strerror or e}; the checkpoint before is whole: make room and run the same command again') from None
+        if self.cfg.on_save_error == 'stop':
+            raise OSError(
+                e.errno, f'{e.strerror or e}; the checkpoint before is whole: make room and run the same command again'
+            ) from None
         return print(f'{e}; training goes on, the checkpoint before is whole', flush=True)
-    if not name: self.saved = self.step
+    if not name:
+        self.saved = self.step
+
 
 @patch
 def due(self: Run) -> bool:
     "Whether a checkpoint is due, by updates or by minutes."
-    return self.step % self.cfg.save_every == 0 or time.monotonic() - self.last_save > 60*self.cfg.save_minutes
+    return self.step % self.cfg.save_every == 0 or time.monotonic() - self.last_save > 60 * self.cfg.save_minutes
 
 # %% ../nbs/04_train.ipynb #9e851dd6
 @patch
 @contextmanager
 def listening(self: Run):
     "Within the block SIGTERM and SIGINT (the notebook's stop button) ask for a clean stop; a second one stops at once."
+
     def handler(number, frame):
-        if self.asked: raise KeyboardInterrupt
+        if self.asked:
+            raise KeyboardInterrupt
         self.asked = f'{signal.Signals(number).name} came'
-    try: was = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError: was = {}                                   # not the main thread: it is not the one that hears signals
-    try: yield
-    finally: [signal.signal(s, h) for s, h in was.items()]
+
+    try:
+        was = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:
+        was = {}  # not the main thread: it is not the one that hears signals
+    try:
+        yield
+    finally:
+        [signal.signal(s, h) for s, h in was.items()]
+
 
 @patch
 def stopping(self: Run) -> bool:
     "Whether to leave the loop: done, asked to, or out of time (after one update at least); all processes agree."
     why = self.asked or ('the time is up' if self.step > self.first and time.monotonic() > self.deadline else '')
-    if self.world > 1 and self.acc.reduce(torch.tensor(float(bool(why)), device=self.acc.device)).item(): why = why or 'another process was asked to stop'
+    if self.world > 1 and self.acc.reduce(torch.tensor(float(bool(why)), device=self.acc.device)).item():
+        why = why or 'another process was asked to stop'
     self.asked = '' if self.done else why
     return bool(why) or self.done
 
@@ -430,10 +628,14 @@ def draw(
 ) -> list[dict]:  # micro-batches on the device
     "This process's share of the update, cut into micro-batches of equal size."
     rows = batches(self.step, generator(self.cfg.seed, 'step', self.step))
-    share = {k: v[self.rank::self.world] for k, v in rows.items()}
+    share = {k: v[self.rank :: self.world] for k, v in rows.items()}
     n = len(next(iter(share.values())))
-    k = next(k for k in range(1, n + 1) if n % k == 0 and n//k <= self.cfg.batch)
-    return [to_device({name: v[i*n//k:(i + 1)*n//k] for name, v in share.items()}, self.acc.device) for i in range(k)]
+    k = next(k for k in range(1, n + 1) if n % k == 0 and n // k <= self.cfg.batch)
+    return [
+        to_device({name: v[i * n // k : (i + 1) * n // k] for name, v in share.items()}, self.acc.device)
+        for i in range(k)
+    ]
+
 
 @patch
 @contextmanager
@@ -443,7 +645,8 @@ def forward(
 ):
     "For a forward pass: the micro-batch's dropout masks, the precision, the attention that suits the device."
     torch.manual_seed(generator(self.cfg.seed, 'dropout', self.step, self.rank, i).initial_seed())
-    with autocast(self.acc.device, self.dtype), attention_kernel(self.acc.device): yield
+    with autocast(self.acc.device, self.dtype), attention_kernel(self.acc.device):
+        yield
 
 # %% ../nbs/04_train.ipynb #c5768a01
 def first_nonfinite(
@@ -452,15 +655,27 @@ def first_nonfinite(
 ) -> str:
     "Which module's output, or which parameter's gradient, is the first that is not finite."
     found, names = [], {m: n for n, m in model.named_modules()}
+
     def hook(m, args, out):
         for o in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(o, Tensor) and not o.isfinite().all(): found.append(f'the output of {names[m] or type(m).__name__} ({int((~o.isfinite()).sum()):,} of {o.numel():,} values)')
+            if isinstance(o, Tensor) and not o.isfinite().all():
+                found.append(
+                    f'the output of {names[m] or type(m).__name__} ({int((~o.isfinite()).sum()):,} of {o.numel():,} values)'
+                )
+
     hooks = [m.register_forward_hook(hook) for m in model.modules() if not list(m.children())]
-    try: call()
-    finally: [h.remove() for h in hooks]
+    try:
+        call()
+    finally:
+        [h.remove() for h in hooks]
     bad = [f'the parameter {n}' for n, p in model.named_parameters() if not p.isfinite().all()]
-    late = [f'the gradient of {n}' for n, p in reversed(list(model.named_parameters())) if p.grad is not None and not p.grad.isfinite().all()]
+    late = [
+        f'the gradient of {n}'
+        for n, p in reversed(list(model.named_parameters()))
+        if p.grad is not None and not p.grad.isfinite().all()
+    ]
     return (bad + found + late + ['the loss itself'])[0]
+
 
 @patch
 def finite(
@@ -470,51 +685,83 @@ def finite(
     again: Callable,  # computes loss and gradient once more
 ) -> bool:
     "Whether to take the step; `FloatingPointError` after too many that were not finite."
-    if (loss + norm).isfinite(): self.in_a_row = 0; return True
+    if (loss + norm).isfinite():
+        self.in_a_row = 0
+        return True
     self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
     self.log(step=self.step + 1, skipped=self.skipped, why=f'loss {loss.item():g}, gradient norm {norm.item():g}')
-    if self.in_a_row < self.cfg.give_up: return False
-    raise FloatingPointError(f'{self.in_a_row} updates in a row were not finite, the last one number {self.step + 1}: first {first_nonfinite(self.model, again)}. '
-                             f'The newest checkpoint, {self.checkpoints.newest()}, is from before; a lower learning rate may help')
+    if self.in_a_row < self.cfg.give_up:
+        return False
+    raise FloatingPointError(
+        f'{self.in_a_row} updates in a row were not finite, the last one number {self.step + 1}: first {first_nonfinite(self.model, again)}. '
+        f'The newest checkpoint, {self.checkpoints.newest()}, is from before; a lower learning rate may help'
+    )
 
 # %% ../nbs/04_train.ipynb #d4578b33
 @patch
 def record(self: Run, loss: Tensor, lr: float, norm: Tensor, numbers: list[dict]) -> str:
     "Log an update; its numbers in short, for the bar."
-    rate = (self.step - self.first)*self.cfg.batch*self.cfg.accumulate/(time.monotonic() - self.began)
-    more = {k: float(sum(torch.as_tensor(n[k]).float().mean() for n in numbers)/len(numbers)) for k in numbers[0]}
-    self.log(step=self.step, loss=float(loss), lr=lr, grad_norm=float(norm), images_per_s=rate, **more, **dict(skipped=self.skipped) if self.skipped else {})
+    rate = (self.step - self.first) * self.cfg.batch * self.cfg.accumulate / (time.monotonic() - self.began)
+    more = {k: float(sum(torch.as_tensor(n[k]).float().mean() for n in numbers) / len(numbers)) for k in numbers[0]}
+    self.log(
+        step=self.step,
+        loss=float(loss),
+        lr=lr,
+        grad_norm=float(norm),
+        images_per_s=rate,
+        **more,
+        **dict(skipped=self.skipped) if self.skipped else {},
+    )
     return f'loss {float(loss):.4f}, lr {lr:.1e}, grad {float(norm):.2f}, {rate:.0f} img/s'
+
 
 @patch
 @torch.no_grad()
 def check(self: Run, validate: Callable | None, preview: Callable | None):
     "Validate with the averaged weights, note the best, draw previews with averaged and raw weights."
-    if not self.main or not (validate or preview): return
+    if not self.main or not (validate or preview):
+        return
     self.model.eval()
     with autocast(self.acc.device, self.dtype):
         raw = preview(self.model) if preview else None
         with self.ema.applied(self.model):
             numbers = {k: float(v) for k, v in validate(self.model).items()} if validate else {}
-            if preview: averaged = preview(self.model)
+            if preview:
+                averaged = preview(self.model)
     self.model.train()
-    if numbers: self.log(step=self.step, **{f'val_{k}': v for k, v in numbers.items()})
+    if numbers:
+        self.log(step=self.step, **{f'val_{k}': v for k, v in numbers.items()})
     if preview:
-        sheet = grid([*averaged, *raw], ['averaged weights']*len(averaged) + ['raw weights']*len(raw), cols=len(raw), cell=96)
-        try: write_atomic(self.out.with_suffix('.png'), lambda p: sheet.save(p, format='png'))
-        except OSError as e: print(f'{self.out.with_suffix(".png")} cannot be written ({e.strerror or e}): training goes on', flush=True)
-    if self.live: self.live.update(self.log.path, sheet if preview else None)
-    if numbers.get('loss', math.inf) < self.best: self.best = numbers['loss']; self.save('best')
+        sheet = grid(
+            [*averaged, *raw], ['averaged weights'] * len(averaged) + ['raw weights'] * len(raw), cols=len(raw), cell=96
+        )
+        try:
+            write_atomic(self.out.with_suffix('.png'), lambda p: sheet.save(p, format='png'))
+        except OSError as e:
+            print(f'{self.out.with_suffix(".png")} cannot be written ({e.strerror or e}): training goes on', flush=True)
+    if self.live:
+        self.live.update(self.log.path, sheet if preview else None)
+    if numbers.get('loss', math.inf) < self.best:
+        self.best = numbers['loss']
+        self.save('best')
+
 
 @patch
 def finish(self: Run, validate: Callable | None, preview: Callable | None) -> Run:  # itself
     "After the loop: the last validation and `final` if the run is done, a checkpoint in any case; leaves averaged weights in the model."
-    if self.done and self.step > self.first: self.check(validate, preview)
+    if self.done and self.step > self.first:
+        self.check(validate, preview)
     self.log(step=self.step, stopped=self.asked or 'done', seconds=self.seconds())
     self.save()
-    if self.done: self.save('final')
-    if self.main: self.checkpoints.report(wait=True)
-    if self.asked and self.main: print(f'{self.out.name}: {self.asked}, stopped after {self.step} updates and saved: run the same command again to go on', flush=True)
+    if self.done:
+        self.save('final')
+    if self.main:
+        self.checkpoints.report(wait=True)
+    if self.asked and self.main:
+        print(
+            f'{self.out.name}: {self.asked}, stopped after {self.step} updates and saved: run the same command again to go on',
+            flush=True,
+        )
     self.acc.wait_for_everyone()
     self.model.load_state_dict(self.ema.state)
     return self
@@ -526,27 +773,40 @@ def fit(
     batches: Callable,  # batches(step, gen) -> dict of tensors, a row a picture of update `step`
     cfg: TrainConfig,
     out: Path,  # for checkpoints; the log lies beside it, out.jsonl, and previews, out.png
-    validate: Callable | None = None,  # validate(model) -> dict of numbers, "loss" among them; called with averaged weights
-    preview: Callable | None = None,  # preview(model) -> pictures (n, 3, h, w); called with averaged and with raw weights
+    validate: Callable
+    | None = None,  # validate(model) -> dict of numbers, "loss" among them; called with averaged weights
+    preview: Callable
+    | None = None,  # preview(model) -> pictures (n, 3, h, w); called with averaged and with raw weights
     prepare: Callable | None = None,  # prepare(run, micro-batches) before they are used one by one
     **kw,  # passed on to `Run`
 ) -> Run:  # finished or stopped; the averaged weights are in `model`
     "Train: lr → forward → backward → unscale and clip → step → EMA → log → preview → save."
     from tqdm.auto import tqdm
+
     run = Run(model, cfg, out, **kw)
     acc, net, opt, scaler = run.acc, run.net, run.opt, run.scaler
-    with run.listening(), tqdm(total=cfg.steps, initial=run.step, desc=out.name, unit='update', mininterval=1, disable=not run.main) as bar:
+    with (
+        run.listening(),
+        tqdm(
+            total=cfg.steps, initial=run.step, desc=out.name, unit='update', mininterval=1, disable=not run.main
+        ) as bar,
+    ):
         while not run.stopping():
             lr = lr_at(run.step, cfg)
-            for group in opt.param_groups: group['lr'] = lr
+            for group in opt.param_groups:
+                group['lr'] = lr
             micro = run.draw(batches)
-            if prepare: prepare(run, micro)
+            if prepare:
+                prepare(run, micro)
+
             def gradients(net):
                 for i, b in enumerate(micro):
                     with nullcontext() if i + 1 == len(micro) else acc.no_sync(net), attention_kernel(acc.device):
-                        with run.forward(i): loss, numbers = loss_fn(net, b, run.step)
-                        scaler.scale(loss/len(micro)).backward()
+                        with run.forward(i):
+                            loss, numbers = loss_fn(net, b, run.step)
+                        scaler.scale(loss / len(micro)).backward()
                     yield loss.detach(), numbers
+
             losses, numbers = zip(*gradients(net))
             loss = acc.reduce(torch.stack(losses).mean(), 'mean')
             scaler.unscale_(opt)
@@ -556,21 +816,29 @@ def fit(
                 run.ema.update(model)
             scaler.update(), opt.zero_grad()
             run.step += 1
-            if run.step % cfg.log_every == 0 or run.done: bar.set_postfix_str(run.record(loss, lr, norm, numbers), refresh=False)
+            if run.step % cfg.log_every == 0 or run.done:
+                bar.set_postfix_str(run.record(loss, lr, norm, numbers), refresh=False)
             bar.update()
-            if run.step % cfg.val_every == 0 and not run.done: run.check(validate, preview)
-            if run.due(): run.save()
+            if run.step % cfg.val_every == 0 and not run.done:
+                run.check(validate, preview)
+            if run.due():
+                run.save()
     return run.finish(validate, preview)
 
 # %% ../nbs/04_train.ipynb #e7587654
 @dataclass
 class Pairs:
     "Pictures and their captions."
+
     images: Tensor  # (n, 3, h, w) uint8
     texts: list[list[str]]  # `variants` lists of n captions
 
-    def __len__(self): return len(self.images)
-    def first(self, n: int) -> Tensor: return self.images[:n]
+    def __len__(self):
+        return len(self.images)
+
+    def first(self, n: int) -> Tensor:
+        return self.images[:n]
+
 
 def load_pairs(
     data: str,  # "world", or anything `open_source` opens that fits into memory
@@ -584,42 +852,62 @@ def load_pairs(
     "Training and validation pairs; `ValueError` or `FileNotFoundError` in one line if there is nothing to read, or too little."
     if data == 'world':
         sets = World('train', size, n, cache=cache), World('validation', size, n_val or 512, cache=cache)
-        style = lambda v: 'short' if v % 3 == 2 else 'rich'          # people also type short prompts
+        style = lambda v: 'short' if v % 3 == 2 else 'rich'  # people also type short prompts
         return tuple(Pairs(w.images(), [w.texts(v, style(v)) for v in range(variants)]) for w in sets)
     folder = ImageFolder(data, size)
     if own := own_split(folder.source):
         held = ImageFolder(data, size, split=own)
-        part = lambda f, rows: Pairs(f.images()[rows], [[t[j] for j in rows] for t in (f.texts(seed=v) for v in range(variants))])
-        return part(folder, range(len(folder))), part(held, sorted(range(len(held)), key=lambda i: rank_of(held.rows[i][0]))[:n_val or 512])
+        part = lambda f, rows: Pairs(
+            f.images()[rows], [[t[j] for j in rows] for t in (f.texts(seed=v) for v in range(variants))]
+        )
+        return part(folder, range(len(folder))), part(
+            held, sorted(range(len(held)), key=lambda i: rank_of(held.rows[i][0]))[: n_val or 512]
+        )
     keys, parts = [name for name, _ in folder.rows], dict(train=[], validation=[])
-    for i, key in enumerate(keys): parts[split_of(key, holdout)].append(i)
+    for i, key in enumerate(keys):
+        parts[split_of(key, holdout)].append(i)
     if not all(parts.values()):
-        raise ValueError(f'{data}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for validation at a share of {holdout:g}, and training needs some, too: '
-                         f'choose a {"larger" if not parts["validation"] else "smaller"} share (holdout)')
+        raise ValueError(
+            f'{data}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for validation at a share of {holdout:g}, and training needs some, too: '
+            f'choose a {"larger" if not parts["validation"] else "smaller"} share (holdout)'
+        )
     images, texts = folder.images(), [folder.texts(seed=v) for v in range(variants)]
-    val = sorted(parts['validation'], key=lambda i: rank_of(keys[i]))[:n_val or 512]
+    val = sorted(parts['validation'], key=lambda i: rank_of(keys[i]))[: n_val or 512]
     return tuple(Pairs(images[i], [[t[j] for j in i] for t in texts]) for i in (parts['train'], val))
+
 
 def check_batch(cfg: TrainConfig, train: Pairs | Stream):
     "Raise in one line if an update asks for more pictures than there are; a stream does so itself."
-    if not isinstance(train, Stream) and cfg.batch*cfg.accumulate > len(train):
-        raise ValueError(f'an update takes batch × accumulate = {cfg.batch*cfg.accumulate} pictures, and there are {len(train)} to train on: '
-                         f'choose a smaller batch (or accumulate), at most {len(train)} together')
+    if not isinstance(train, Stream) and cfg.batch * cfg.accumulate > len(train):
+        raise ValueError(
+            f'an update takes batch × accumulate = {cfg.batch * cfg.accumulate} pictures, and there are {len(train)} to train on: '
+            f'choose a smaller batch (or accumulate), at most {len(train)} together'
+        )
 
 # %% ../nbs/04_train.ipynb #befd03fb
-SOURCE = dict(image_column='image', text_column='text', split='split', template='template', recipe='recipe', encoding='encoding')      # fields -> arguments of `open_source`
+SOURCE = dict(
+    image_column='image', text_column='text', split='split', template='template', recipe='recipe', encoding='encoding'
+)  # fields -> arguments of `open_source`
+
 
 def streams(
     data: str,  # "world", or anything `open_source` opens
     cfg: TrainConfig,
 ) -> bool:
     "Whether pictures are read in passing: if asked for, if there are many, or if they are not a plain imagefolder."
-    told, file = [f for f in SOURCE if getattr(cfg, f) is not None], Path(data).expanduser()/'metadata.jsonl'
-    if told and (data == 'world' or cfg.stream is False): raise ValueError(f'{told[0]} is for streams: leave it out, or give a source (--data) and no stream=false')
-    if data == 'world' and cfg.stream: raise ValueError('the world is drawn into memory: stream=true is for folders, archives and the Hub')
-    if data == 'world' or cfg.stream is not None: return bool(cfg.stream)
-    if told or not file.is_file(): return True
-    with open(file, 'rb') as lines: return b'"split"' in next(lines, b'') or sum(1 for _ in lines) >= 20_000        # one that is divided by a column is large, as a rule
+    told, file = [f for f in SOURCE if getattr(cfg, f) is not None], Path(data).expanduser() / 'metadata.jsonl'
+    if told and (data == 'world' or cfg.stream is False):
+        raise ValueError(f'{told[0]} is for streams: leave it out, or give a source (--data) and no stream=false')
+    if data == 'world' and cfg.stream:
+        raise ValueError('the world is drawn into memory: stream=true is for folders, archives and the Hub')
+    if data == 'world' or cfg.stream is not None:
+        return bool(cfg.stream)
+    if told or not file.is_file():
+        return True
+    with open(file, 'rb') as lines:
+        return (
+            b'"split"' in next(lines, b'') or sum(1 for _ in lines) >= 20_000
+        )  # one that is divided by a column is large, as a rule
 
 # %% ../nbs/04_train.ipynb #00f5b621
 def code_texts(
@@ -628,7 +916,9 @@ def code_texts(
     flips: bool,  # also those of the mirrored pictures
 ) -> tuple[Tensor, Tensor]:  # ids (1 or 2, v, n, m) int32; mask (1 or 2, v, n, m) bool
     "Token ids of all captions, mirrored ones second."
-    coded = [[tok([swap_sides(t) for t in ts] if m else ts) for ts in texts] for m in ((False, True) if flips else (False,))]
+    coded = [
+        [tok([swap_sides(t) for t in ts] if m else ts) for ts in texts] for m in ((False, True) if flips else (False,))
+    ]
     ids, mask = (torch.stack([torch.stack([c[i] for c in cs]) for cs in coded]) for i in (0, 1))
     return ids.int(), mask
 
@@ -636,11 +926,14 @@ def code_texts(
 @torch.no_grad()
 def decode(vae: VAE, z: Tensor) -> Tensor:  # z (b, c, h, w) -> (b, 3, H, W) in [−1, 1]
     "Pictures from latents, in float32 whatever the precision around it."
-    with torch.autocast(z.device.type, enabled=False): return vae.decode(z.float()).clamp(-1, 1)
+    with torch.autocast(z.device.type, enabled=False):
+        return vae.decode(z.float()).clamp(-1, 1)
+
 
 def to_bytes(vae: VAE, z: Tensor) -> Tensor:  # z (b, c, h, w) -> (b, 3, H, W) uint8 on the CPU
     "Pictures from latents, to look at."
-    return ((decode(vae, z) + 1)*127.5).round().byte().cpu()
+    return ((decode(vae, z) + 1) * 127.5).round().byte().cpu()
+
 
 def train_vae(
     vae: VAE,
@@ -653,45 +946,75 @@ def train_vae(
     "Stage 1: reconstruction and KL."
     check_batch(cfg, train)
     c = vae.cfg
+
     def batches(step, gen):
-        j = batch_indices(len(train), cfg.batch*cfg.accumulate, step, cfg.seed)
+        j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
         mirrored, _ = draw_augmentation(len(j), gen, cfg.flip)
-        return dict(image=train.images[j], mirrored=mirrored, noise=torch.randn(len(j), c.latent_channels, c.latent_size, c.latent_size, generator=gen))
+        return dict(
+            image=train.images[j],
+            mirrored=mirrored,
+            noise=torch.randn(len(j), c.latent_channels, c.latent_size, c.latent_size, generator=gen),
+        )
+
     def loss_fn(net, b, step):
         x = augment(b['image'], b['mirrored'])
         xhat, d = net(x, b['noise'])
         rec, kl = recon_loss(xhat, x, cfg.ssim), kl_loss(d, cfg.free_bits)
-        return rec + kl_weight(step, cfg.kl_peak, cfg.kl_cycle)*kl, dict(recon=rec.detach(), kl=kl.detach())
+        return rec + kl_weight(step, cfg.kl_peak, cfg.kl_cycle) * kl, dict(recon=rec.detach(), kl=kl.detach())
+
     fixed = to_unit(val.images[:256])
-    def latents(net, x): return torch.cat([net.encode(p.to(net.latent_mean.device)).mode() for p in x.split(32)])
+
+    def latents(net, x):
+        return torch.cat([net.encode(p.to(net.latent_mean.device)).mode() for p in x.split(32)])
+
     def validate(net):
-        err = torch.cat([(decode(net, z).cpu() - x).square().mean((1, 2, 3)) for z, x in zip(latents(net, fixed).split(32), fixed.split(32))])
-        return dict(loss=err.mean(), psnr=(-10*(err/4).log10()).mean())
-    def preview(net): return to_bytes(net, latents(net, fixed[:8]))
+        err = torch.cat(
+            [
+                (decode(net, z).cpu() - x).square().mean((1, 2, 3))
+                for z, x in zip(latents(net, fixed).split(32), fixed.split(32))
+            ]
+        )
+        return dict(loss=err.mean(), psnr=(-10 * (err / 4).log10()).mean())
+
+    def preview(net):
+        return to_bytes(net, latents(net, fixed[:8]))
+
     updates = vae_updates(train, vae, cfg.flip) if isinstance(train, Stream) else batches
-    if fit(vae, loss_fn, updates, cfg, out, validate, preview, **kw).done: vae.eval().fit_latents(to_unit(c) for c in train.first(2048).split(64))
+    if fit(vae, loss_fn, updates, cfg, out, validate, preview, **kw).done:
+        vae.eval().fit_latents(to_unit(c) for c in train.first(2048).split(64))
     return vae.eval()
 
 # %% ../nbs/04_train.ipynb #4f1f2419
 class Sketch(nn.Module):
     "Foretells latents from a caption's states by cross-attention: a teacher for the text tower."
+
     def __init__(self, dim: int, heads: int, channels: int = 4, side: int = 16, depth: int = 2):
         super().__init__()
-        n = side//2                                              # a query for every 2 × 2 latents
+        n = side // 2  # a query for every 2 × 2 latents
         self.n, self.place = n, nn.Parameter(position_embedding(n, n, dim, torch.zeros(1)))
-        self.norms, self.attns = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth)), nn.ModuleList(CrossAttention(dim, dim, heads) for _ in range(depth))
-        self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2*dim), nn.GELU(), nn.Linear(2*dim, dim)) for _ in range(depth))
-        self.out = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4*channels))
+        self.norms, self.attns = (
+            nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth)),
+            nn.ModuleList(CrossAttention(dim, dim, heads) for _ in range(depth)),
+        )
+        self.mlps = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+            for _ in range(depth)
+        )
+        self.out = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * channels))
 
-    def forward(self, ctx: Tensor, mask: Tensor) -> Tensor:  # ctx (b, m, dim), mask (b, m) -> (b, channels, side, side), standardised latents
+    def forward(
+        self, ctx: Tensor, mask: Tensor
+    ) -> Tensor:  # ctx (b, m, dim), mask (b, m) -> (b, channels, side, side), standardised latents
         x = self.place.expand(len(ctx), -1, -1)
         for norm, attn, mlp in zip(self.norms, self.attns, self.mlps):
             x = x + attn(norm(x), ctx, mask)
             x = x + mlp(x)
         return rearrange(self.out(x), 'b (h w) (c p q) -> b c (h p) (w q)', h=self.n, p=2, q=2)
 
+
 class CLIPTrainer(nn.Module):
     "A CLIP and the teacher of its text tower, as one module to optimise."
+
     def __init__(self, clip: CLIP, sketch: Sketch | None):
         super().__init__()
         self.clip, self.sketch = clip, sketch
@@ -713,9 +1036,11 @@ def contrast(
 ) -> tuple[Tensor, dict]:  # scalar; its parts
     "Contrastive loss of pictures and captions, and of captions among themselves (arXiv:2103.00020, arXiv:2110.05208)."
     numbers = dict(match=clip_loss(img, txt[:, 0], scale, ids))
-    if txt.shape[1] == 1: return numbers['match'], numbers
+    if txt.shape[1] == 1:
+        return numbers['match'], numbers
     numbers['agree'] = clip_loss(txt[:, 0], txt[:, 1], scale, ids)
-    return numbers['match'] + agree*numbers['agree'], numbers
+    return numbers['match'] + agree * numbers['agree'], numbers
+
 
 def cache_gradients(
     run: Run,
@@ -724,15 +1049,19 @@ def cache_gradients(
     agree: float,
 ):
     "What the contrastive loss of the whole update wants of each embedding (arXiv:2101.06983)."
-    if len(micro) == run.world == 1: return                       # all in one: nothing to cache
+    if len(micro) == run.world == 1:
+        return  # all in one: nothing to cache
     rows = []
     for i, b in enumerate(micro):
-        with torch.no_grad(), run.forward(i): rows.append(embed(run.model, b))
+        with torch.no_grad(), run.forward(i):
+            rows.append(embed(run.model, b))
     img, txt, ids = (torch.cat(parts) for parts in (*list(zip(*rows))[:2], [b['ids'][:, 0] for b in micro]))
     leaves = [run.acc.gather(v).requires_grad_() for v in (img, txt)] + [rows[0][2].clone().requires_grad_()]
     value, numbers = contrast(*leaves, run.acc.gather(ids), agree)
     *grads, g_scale = torch.autograd.grad(value, leaves)
-    mine = [g[run.rank*len(img):(run.rank + 1)*len(img)]*len(micro)*run.world for g in grads]     # `fit` takes means over micro-batches and processes
+    mine = [
+        g[run.rank * len(img) : (run.rank + 1) * len(img)] * len(micro) * run.world for g in grads
+    ]  # `fit` takes means over micro-batches and processes
     for b, gi, gt in zip(micro, *(g.chunk(len(micro)) for g in mine)):
         b.update(grads=(gi, gt, g_scale), value=value.detach(), numbers={k: v.detach() for k, v in numbers.items()})
 
@@ -754,36 +1083,67 @@ def train_clip(
     ids, mask = (None, None) if streamed else code_texts(tok, train.texts, cfg.flip > 0)
     twins = 2 if cfg.agree and (streamed or ids.shape[1] > 1) else 1
     if cfg.sketch:
-        if vae is None or latents is None and not streamed: raise ValueError('train_clip: the sketch (TrainConfig.sketch) needs a trained vae and latents')
-        sketch, vz = Sketch(clip.cfg.width, clip.cfg.heads, vae.cfg.latent_channels, vae.cfg.latent_size), encode(vae, val.images[:256])[:, 0].float()
+        if vae is None or latents is None and not streamed:
+            raise ValueError('train_clip: the sketch (TrainConfig.sketch) needs a trained vae and latents')
+        sketch, vz = (
+            Sketch(clip.cfg.width, clip.cfg.heads, vae.cfg.latent_channels, vae.cfg.latent_size),
+            encode(vae, val.images[:256])[:, 0].float(),
+        )
+
     def batches(step, gen):
-        j = batch_indices(len(train), cfg.batch*cfg.accumulate, step, cfg.seed)
+        j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
         mirrored, colours = draw_augmentation(len(j), gen, cfg.flip, cfg.jitter)
         v = torch.randint(ids.shape[1], (len(j), 1), generator=gen)
-        if twins == 2: v = torch.cat([v, (v + torch.randint(1, ids.shape[1], v.shape, generator=gen)) % ids.shape[1]], 1)     # another caption
+        if twins == 2:
+            v = torch.cat(
+                [v, (v + torch.randint(1, ids.shape[1], v.shape, generator=gen)) % ids.shape[1]], 1
+            )  # another caption
         at = mirrored.long()[:, None], v, j[:, None]
-        n = int(mask[at].sum(-1).max())                          # columns that are padding for the whole update
+        n = int(mask[at].sum(-1).max())  # columns that are padding for the whole update
         more = dict(z=latents[j, mirrored][0]) if cfg.sketch else {}
-        return dict(image=train.images[j], mirrored=mirrored, colours=colours, ids=ids[at][..., :n].long(), mask=mask[at][..., :n], **more)
-    def embed(net, b): return net(augment(b['image'], b['mirrored'], b['colours'] if cfg.jitter else None), b['ids'], b['mask'])
+        return dict(
+            image=train.images[j],
+            mirrored=mirrored,
+            colours=colours,
+            ids=ids[at][..., :n].long(),
+            mask=mask[at][..., :n],
+            **more,
+        )
+
+    def embed(net, b):
+        return net(augment(b['image'], b['mirrored'], b['colours'] if cfg.jitter else None), b['ids'], b['mask'])
+
     def loss_fn(net, b, step):
         img, txt, scale, guess = embed(net, b)
-        if 'grads' in b:                                         # the value of the whole update, the gradient of this part of it
-            proxy = sum((e.float()*g).sum() for e, g in zip((img, txt, scale), b['grads']))
+        if 'grads' in b:  # the value of the whole update, the gradient of this part of it
+            proxy = sum((e.float() * g).sum() for e, g in zip((img, txt, scale), b['grads']))
             loss, numbers = b['value'] + proxy - proxy.detach(), b['numbers']
-        else: loss, numbers = contrast(img, txt, scale, b['ids'][:, 0], cfg.agree)
+        else:
+            loss, numbers = contrast(img, txt, scale, b['ids'][:, 0], cfg.agree)
         numbers = numbers | dict(scale=scale.detach())
         if cfg.sketch:
             z = b['z'] if 'z' in b else picture_latents(vae, b['image'], b['mirrored'])
             numbers['sketch'] = (guess.float() - z[:, None]).square().mean()
-            loss = loss + cfg.sketch*numbers['sketch']
+            loss = loss + cfg.sketch * numbers['sketch']
         return loss, {k: v.detach() for k, v in numbers.items()}
+
     vids, vmask = (t[:256, None] for t in tok(val.texts[0]))
+
     def validate(net):
-        img, txt, scale, guess = (v if v is None else v.cpu().float() for v in net(*(v.to(clip.logit_scale.device) for v in (to_unit(val.images[:256]), vids, vmask))))
+        img, txt, scale, guess = (
+            v if v is None else v.cpu().float()
+            for v in net(*(v.to(clip.logit_scale.device) for v in (to_unit(val.images[:256]), vids, vmask)))
+        )
         more = dict(sketch=(guess[:, 0] - vz).square().mean()) if cfg.sketch else {}
-        return dict(loss=clip_loss(img, txt[:, 0], scale, vids[:, 0]), r1=((img @ txt[:, 0].T).argmax(1) == torch.arange(len(img))).float().mean(), **more)
-    def prepare(run, micro): cache_gradients(run, micro, lambda net, b: embed(net, b)[:3], cfg.agree)
+        return dict(
+            loss=clip_loss(img, txt[:, 0], scale, vids[:, 0]),
+            r1=((img @ txt[:, 0].T).argmax(1) == torch.arange(len(img))).float().mean(),
+            **more,
+        )
+
+    def prepare(run, micro):
+        cache_gradients(run, micro, lambda net, b: embed(net, b)[:3], cfg.agree)
+
     updates = clip_updates(train, tok, cfg.flip, cfg.jitter, twins) if streamed else batches
     fit(CLIPTrainer(clip, sketch), loss_fn, updates, cfg, out, validate, prepare=prepare, **kw)
     return clip.eval()
@@ -798,13 +1158,17 @@ def encode_texts(
 ) -> Tensor:  # (..., m, d) states, float16 on the CPU
     "What the text tower says about every caption, padding left at zero."
     from tqdm.auto import tqdm
+
     device, flat, keep = clip.logit_scale.device, ids.flatten(0, -2), mask.flatten(0, -2)
     out = torch.zeros(*flat.shape, clip.cfg.width, dtype=torch.float16)
     with autocast(device, pick_dtype(device)[0]):
         for rows in tqdm(torch.arange(len(flat)).split(batch), desc='captions', unit='batch', delay=2, leave=False):
-            n = int(keep[rows].sum(1).max())                     # no work for columns that are padding everywhere
-            out[rows, :n] = clip.encode_text(flat[rows, :n].long().to(device), keep[rows, :n].to(device))[0].half().cpu()
+            n = int(keep[rows].sum(1).max())  # no work for columns that are padding everywhere
+            out[rows, :n] = (
+                clip.encode_text(flat[rows, :n].long().to(device), keep[rows, :n].to(device))[0].half().cpu()
+            )
     return out.view(*ids.shape, -1)
+
 
 def cache_texts(
     clip: CLIP,
@@ -822,8 +1186,8 @@ def phase(
     size: int,  # side of the pictures at full size, pixels
 ) -> tuple[int, float]:  # side of this update's pictures; shift of its times
     "The resolution of an update, and the shift that belongs to it."
-    side = cfg.small_size if cfg.small_size and step < cfg.small_share*cfg.steps else size
-    return side, cfg.shift*side/size
+    side = cfg.small_size if cfg.small_size and step < cfg.small_share * cfg.steps else size
+    return side, cfg.shift * side / size
 
 # %% ../nbs/04_train.ipynb #7d41c5f8
 def unet_batches(
@@ -838,19 +1202,29 @@ def unet_batches(
     ids, mask = code_texts(tok, train.texts, cfg.flip > 0)
     null, null_mask = tok([''])
     null = null.int()
-    if cfg.cache_text: ids, null = encode_texts(clip, ids, mask), encode_texts(clip, null, null_mask)
+    if cfg.cache_text:
+        ids, null = encode_texts(clip, ids, mask), encode_texts(clip, null, null_mask)
+
     def batches(step, gen):
-        j = batch_indices(len(train), cfg.batch*cfg.accumulate, step, cfg.seed)
+        j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
         side, shift = phase(step, cfg, vae.cfg.image_size)
         mirrored, _ = draw_augmentation(len(j), gen, cfg.flip)
         v = torch.randint(ids.shape[1], (len(j),), generator=gen)
         mean, logvar = latents[side][j, mirrored]
         at = mirrored.long(), v, j
         c, k = drop_condition(ids[at], mask[at], null, null_mask, cfg.drop, gen)
-        n = int(k.sum(1).max())                                  # columns that are padding for the whole update
-        x1 = mean + (0.5*logvar).exp()*torch.randn(mean.shape, generator=gen)
-        return dict(x1=x1, x0=torch.randn(mean.shape, generator=gen), t=sample_time(len(j), cfg.time, shift, gen), words=c[:, :n], mask=k[:, :n])
+        n = int(k.sum(1).max())  # columns that are padding for the whole update
+        x1 = mean + (0.5 * logvar).exp() * torch.randn(mean.shape, generator=gen)
+        return dict(
+            x1=x1,
+            x0=torch.randn(mean.shape, generator=gen),
+            t=sample_time(len(j), cfg.time, shift, gen),
+            words=c[:, :n],
+            mask=k[:, :n],
+        )
+
     return batches
+
 
 def train_unet(
     unet: UNet,
@@ -866,24 +1240,50 @@ def train_unet(
 ) -> UNet:  # averaged weights
     "Stage 3: flow matching on latents."
     check_batch(cfg, train)
+
     def states(words, mask):
-        if words.is_floating_point(): return words.float()
-        with torch.no_grad(): return clip.encode_text(words.long(), mask)[0]
-    if isinstance(train, Stream) and cfg.cache_text: raise ValueError('cache_text=True keeps the states of all captions in memory, and a stream has too many: leave it out')
+        if words.is_floating_point():
+            return words.float()
+        with torch.no_grad():
+            return clip.encode_text(words.long(), mask)[0]
+
+    if isinstance(train, Stream) and cfg.cache_text:
+        raise ValueError(
+            'cache_text=True keeps the states of all captions in memory, and a stream has too many: leave it out'
+        )
+
     def loss_fn(net, b, step):
         x1 = b['x1'] if 'x1' in b else picture_latents(vae, b['image'], b['mirrored'], b['noise'])
         return flow_loss(net, x1, b['x0'], b['t'], states(b['words'], b['mask']), b['mask']).mean(), {}
-    vmean, (vctx, vmask) = torch.cat([encode(vae, c)[:, 0].float() for c in val.images.split(64)]), cache_texts(clip, tok, val.texts[0])
+
+    vmean, (vctx, vmask) = (
+        torch.cat([encode(vae, c)[:, 0].float() for c in val.images.split(64)]),
+        cache_texts(clip, tok, val.texts[0]),
+    )
     vgen, n = generator(cfg.seed, 'validation'), len(vmean)
-    fixed = dict(x1=vmean, x0=torch.randn(vmean.shape, generator=vgen), t=(torch.arange(n) + 0.5)/n, ctx=vctx.float(), mask=vmask)
+    fixed = dict(
+        x1=vmean,
+        x0=torch.randn(vmean.shape, generator=vgen),
+        t=(torch.arange(n) + 0.5) / n,
+        ctx=vctx.float(),
+        mask=vmask,
+    )
+
     def validate(net):
         device = next(net.parameters()).device
-        loss = torch.cat([flow_loss(net, *(v[s].to(device) for v in fixed.values())) for s in torch.arange(n).split(64)]).cpu()
-        fifth = (5*fixed['t']).long()
+        loss = torch.cat(
+            [flow_loss(net, *(v[s].to(device) for v in fixed.values())) for s in torch.arange(n).split(64)]
+        ).cpu()
+        fifth = (5 * fixed['t']).long()
         return dict(loss=loss.mean(), **{f'loss_t{i}': loss[fifth == i].mean() for i in range(5) if (fifth == i).any()})
+
     unet.checkpointing = cfg.checkpointing
     size = lambda step: phase(step, cfg, vae.cfg.image_size)
-    updates = unet_updates(train, vae, tok, cfg, size) if isinstance(train, Stream) else unet_batches(vae, clip, tok, train, cfg, latents)
+    updates = (
+        unet_updates(train, vae, tok, cfg, size)
+        if isinstance(train, Stream)
+        else unet_batches(vae, clip, tok, train, cfg, latents)
+    )
     fit(unet, loss_fn, updates, cfg, out, validate, **kw)
     return unet.eval()
 
@@ -893,8 +1293,11 @@ def write_index(
     defaults: dict,  # steps, guidance_scale, shift: how to sample
 ) -> Path:
     "Say what the folder holds and how to sample from it."
-    parts = dict(vae='minisd.vae.VAE', clip='minisd.clip.CLIP', unet='minisd.unet.UNet', tokenizer='minisd.clip.Tokenizer')
-    return write_json(folder/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=defaults))
+    parts = dict(
+        vae='minisd.vae.VAE', clip='minisd.clip.CLIP', unet='minisd.unet.UNet', tokenizer='minisd.clip.Tokenizer'
+    )
+    return write_json(folder / 'model_index.json', dict(_class_name='Pipeline', **parts, defaults=defaults))
+
 
 @torch.no_grad()
 def preview_images(
@@ -911,23 +1314,69 @@ def preview_images(
     "Pictures for captions with fixed noise: the same call shows progress from update to update."
     (ctx, mask), (null, null_mask) = cache_texts(clip, tok, texts), cache_texts(clip, tok, [''])
     device, c = next(unet.parameters()).device, unet.cfg
-    noise = torch.stack([torch.randn(c.in_channels, c.sample_size, c.sample_size, generator=generator(seed, 'preview', i)) for i in range(len(texts))])
-    z = sample(unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift)
+    noise = torch.stack(
+        [
+            torch.randn(c.in_channels, c.sample_size, c.sample_size, generator=generator(seed, 'preview', i))
+            for i in range(len(texts))
+        ]
+    )
+    z = sample(
+        unet, noise.to(device), *(v.to(device) for v in (ctx.float(), mask, null.float(), null_mask)), steps, w, shift
+    )
     return to_bytes(vae, z)
 
 # %% ../nbs/04_train.ipynb #0fb81a5b
-QUICK = dict(accumulate=1, optimizer='muon', flip=0., jitter=0., clip_norm=1.)
+QUICK = dict(accumulate=1, optimizer='muon', flip=0.0, jitter=0.0, clip_norm=1.0)
 RECIPES = dict(
-    base=dict(vae=TrainConfig(batch=16, accumulate=8), clip=TrainConfig(), unet=TrainConfig(shift=3., small_size=256)),
+    base=dict(vae=TrainConfig(batch=16, accumulate=8), clip=TrainConfig(), unet=TrainConfig(shift=3.0, small_size=256)),
     nano=dict(
-        vae=TrainConfig(**QUICK, steps=850, batch=16, lr=1e-2, betas=(0.9, 0.99), warmup=30, ema=0.995, kl_peak=2e-5,
-                        kl_cycle=0, ssim=0., val_every=300, save_every=300),
-        clip=TrainConfig(**QUICK, steps=400, batch=64, lr=5e-3, betas=(0.9, 0.98), warmup=50, ema=0.99, agree=3.,
-                         sketch=20., val_every=200, save_every=200),
-        unet=TrainConfig(**QUICK, steps=1050, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997,
-                         time='uniform', val_every=250, save_every=250)))
-DEFAULTS = dict(base=dict(steps=20, guidance_scale=4., shift=3., solver='ab2'), nano=dict(steps=20, guidance_scale=3., shift=1., solver='ab2', guidance_interval=[0.2, 0.7]))      # measured in chapter 05
+        vae=TrainConfig(
+            **QUICK,
+            steps=850,
+            batch=16,
+            lr=1e-2,
+            betas=(0.9, 0.99),
+            warmup=30,
+            ema=0.995,
+            kl_peak=2e-5,
+            kl_cycle=0,
+            ssim=0.0,
+            val_every=300,
+            save_every=300,
+        ),
+        clip=TrainConfig(
+            **QUICK,
+            steps=400,
+            batch=64,
+            lr=5e-3,
+            betas=(0.9, 0.98),
+            warmup=50,
+            ema=0.99,
+            agree=3.0,
+            sketch=20.0,
+            val_every=200,
+            save_every=200,
+        ),
+        unet=TrainConfig(
+            **QUICK,
+            steps=1050,
+            batch=32,
+            lr=1e-2,
+            betas=(0.9, 0.99),
+            warmup=100,
+            ema=0.997,
+            time='uniform',
+            val_every=250,
+            save_every=250,
+        ),
+    ),
+)
+DEFAULTS = dict(
+    base=dict(steps=20, guidance_scale=4.0, shift=3.0, solver='ab2'),
+    nano=dict(steps=20, guidance_scale=3.0, shift=1.0, solver='ab2', guidance_interval=[0.2, 0.7]),
+)  # measured in chapter 05
 STAGES = 'vae', 'clip', 'unet'
+
 
 def recipe(
     stage: str,  # "vae", "clip" or "unet"
@@ -945,8 +1394,12 @@ def part(
     name: str,  # the stage that makes it
 ):  # the trained model
     "Load a trained component of a run; say which stage to run if it isn't there."
-    if not (out/name/'config.json').is_file(): raise FileNotFoundError(f'{out/name} does not exist: run stage {name} first (minisd train {name} --out {out})')
-    return cls.from_pretrained(out/name).to(pick_device(), memory_format=torch.channels_last)
+    if not (out / name / 'config.json').is_file():
+        raise FileNotFoundError(
+            f'{out / name} does not exist: run stage {name} first (minisd train {name} --out {out})'
+        )
+    return cls.from_pretrained(out / name).to(pick_device(), memory_format=torch.channels_last)
+
 
 def finished(
     out: Path,  # the run's folder
@@ -954,47 +1407,73 @@ def finished(
     cfg: TrainConfig,
 ) -> bool:
     "Whether a stage has been trained to its end under this configuration, and its component is there."
-    final = out/'checkpoints'/stage/'final'
-    there = all((out/stage/f).is_file() for f in ('config.json', 'model.safetensors'))
-    if not there or not final.is_dir() or damage(final): return False
-    info = read_json(final/'trainer.json')
+    final = out / 'checkpoints' / stage / 'final'
+    there = all((out / stage / f).is_file() for f in ('config.json', 'model.safetensors'))
+    if not there or not final.is_dir() or damage(final):
+        return False
+    info = read_json(final / 'trainer.json')
     return info['step'] == cfg.steps and not differences(info['config'], to_dict(cfg))
 
 # %% ../nbs/04_train.ipynb #8631ad27
 class Maker:
     "What the stages of a run share: pictures, captions, latents; each made when first needed."
+
     def __init__(self, out: Path, mc: ModelConfig, data: str, preset: str, procs):
         self.out, self.mc, self.data, self.preset, self.procs, self.loaded = out, mc, data, preset, procs, {}
 
     def pairs(self, cfg: TrainConfig) -> tuple[Pairs | Stream, Pairs]:
         "Training pairs, or a stream of them, and validation pairs; the first process draws, the others read."
-        if streams(self.data, cfg): return self.stream(cfg)
+        if streams(self.data, cfg):
+            return self.stream(cfg)
         key = cfg.pictures, cfg.variants, cfg.validation, cfg.holdout
         if key not in self.loaded:
             with self.procs.main_process_first():
-                self.loaded[key] = load_pairs(self.data, self.mc.vae.image_size, cfg.pictures, cfg.variants, cfg.validation, self.out/'cache', cfg.holdout)
+                self.loaded[key] = load_pairs(
+                    self.data,
+                    self.mc.vae.image_size,
+                    cfg.pictures,
+                    cfg.variants,
+                    cfg.validation,
+                    self.out / 'cache',
+                    cfg.holdout,
+                )
         return self.loaded[key]
 
     def stream(self, cfg: TrainConfig) -> tuple[Stream, Pairs]:
         "A stage's stream, begun when first asked for, and the validation pairs."
         if 'stream' not in self.loaded:
             options = {v: getattr(cfg, k) for k, v in SOURCE.items()}
-            stream, images, texts = open_streams(self.data, self.mc.vae.image_size, cfg.batch*cfg.accumulate, cfg.validation or 512, cfg.holdout, cfg.seed, cfg.buffer,
-                                                 self.procs.process_index, self.procs.num_processes, **options)
+            stream, images, texts = open_streams(
+                self.data,
+                self.mc.vae.image_size,
+                cfg.batch * cfg.accumulate,
+                cfg.validation or 512,
+                cfg.holdout,
+                cfg.seed,
+                cfg.buffer,
+                self.procs.process_index,
+                self.procs.num_processes,
+                **options,
+            )
             self.loaded['stream'] = stream, Pairs(images, [texts])
         return self.loaded['stream']
 
     def close(self):
         "End a stage's stream; the next stage begins its own."
-        if 'stream' in self.loaded: self.loaded.pop('stream')[0].close()
+        if 'stream' in self.loaded:
+            self.loaded.pop('stream')[0].close()
 
     def tokenizer(self, cfg: TrainConfig) -> Tokenizer:
         "The run's tokenizer: that of a prepared folder, if it fits, else trained on the run's captions."
-        file, own, c = self.out/'tokenizer.json', Path(self.data)/'tokenizer.json', self.mc.clip
+        file, own, c = self.out / 'tokenizer.json', Path(self.data) / 'tokenizer.json', self.mc.clip
         if not file.is_file() and self.procs.is_main_process:
             train, tok = self.pairs(cfg)[0], Tokenizer.load(own) if own.is_file() else None
             if not (tok and tok.vocab_size <= c.vocab_size and tok.length == c.length):
-                tok = Tokenizer.train(train.captions() if isinstance(train, Stream) else (t for ts in train.texts for t in ts), c.vocab_size, c.length)
+                tok = Tokenizer.train(
+                    train.captions() if isinstance(train, Stream) else (t for ts in train.texts for t in ts),
+                    c.vocab_size,
+                    c.length,
+                )
             tok.save(file)
         self.procs.wait_for_everyone()
         return Tokenizer.load(file)
@@ -1002,8 +1481,17 @@ class Maker:
     def latents(self, vae: VAE, cfg: TrainConfig, flips: bool, size: int | None = None) -> Latents:
         "Those of the training pictures, from the cache of their side."
         size = size or self.mc.vae.image_size
-        return cache_latents(self.out/'cache'/f'latents-{size}', vae, self.pairs(cfg)[0].images, size, flips,
-                             rank=self.procs.process_index, world=self.procs.num_processes, wait=self.procs.wait_for_everyone)
+        return cache_latents(
+            self.out / 'cache' / f'latents-{size}',
+            vae,
+            self.pairs(cfg)[0].images,
+            size,
+            flips,
+            rank=self.procs.process_index,
+            world=self.procs.num_processes,
+            wait=self.procs.wait_for_everyone,
+        )
+
 
 def run_stage(
     stage: str,
@@ -1012,59 +1500,96 @@ def run_stage(
     **kw,  # passed on to `fit`
 ) -> bool:  # whether the stage is finished
     "Train one stage unless it is done, and save its component."
-    out, mc, ck, main = make.out, make.mc, make.out/'checkpoints'/stage, make.procs.is_main_process
+    out, mc, ck, main = make.out, make.mc, make.out / 'checkpoints' / stage, make.procs.is_main_process
     if finished(out, stage, cfg):
-        if main: print(f'{stage}: finished before ({cfg.steps} updates), kept', flush=True)
+        if main:
+            print(f'{stage}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
-    if stage == 'unet' or stage == 'clip' and cfg.sketch: vae = part(VAE, out, 'vae')
-    if stage == 'unet': clip, tok = part(CLIP, out, 'clip'), Tokenizer.load(out/'tokenizer.json')
+    if stage == 'unet' or stage == 'clip' and cfg.sketch:
+        vae = part(VAE, out, 'vae')
+    if stage == 'unet':
+        clip, tok = part(CLIP, out, 'clip'), Tokenizer.load(out / 'tokenizer.json')
     train_pairs, val = make.pairs(cfg)
     streamed = isinstance(train_pairs, Stream)
-    if streamed: kw['stream'] = train_pairs
+    if streamed:
+        kw['stream'] = train_pairs
     torch.manual_seed(cfg.seed)
-    if stage == 'vae': model = train_vae(VAE(mc.vae), train_pairs, val, cfg, ck, **kw)
+    if stage == 'vae':
+        model = train_vae(VAE(mc.vae), train_pairs, val, cfg, ck, **kw)
     if stage == 'clip':
         tok = make.tokenizer(cfg)
         more = dict(vae=vae, latents=None if streamed else make.latents(vae, cfg, cfg.flip > 0)) if cfg.sketch else {}
-        model = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, **more, **kw)
+        model = train_clip(
+            CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, train_pairs, val, cfg, ck, **more, **kw
+        )
     if stage == 'unet':
         d, texts = DEFAULTS[make.preset], val.texts[0][:16]
-        draw = lambda net, n: preview_images(net, vae, clip, tok, texts[:n], d['steps'], d['guidance_scale'], d['shift'])
-        latents = None if streamed else {s: make.latents(vae, cfg, cfg.flip > 0, s) for s in {phase(step, cfg, mc.vae.image_size)[0] for step in (0, cfg.steps - 1)}}
-        model = train_unet(UNet(mc.unet), vae, clip, tok, train_pairs, val, cfg, ck, latents, preview=lambda net: draw(net, 8), **kw)
-    if not (ck/'final').is_dir() or read_json(ck/'final'/'trainer.json')['step'] < cfg.steps: return False
+        draw = lambda net, n: preview_images(
+            net, vae, clip, tok, texts[:n], d['steps'], d['guidance_scale'], d['shift']
+        )
+        latents = (
+            None
+            if streamed
+            else {
+                s: make.latents(vae, cfg, cfg.flip > 0, s)
+                for s in {phase(step, cfg, mc.vae.image_size)[0] for step in (0, cfg.steps - 1)}
+            }
+        )
+        model = train_unet(
+            UNet(mc.unet), vae, clip, tok, train_pairs, val, cfg, ck, latents, preview=lambda net: draw(net, 8), **kw
+        )
+    if not (ck / 'final').is_dir() or read_json(ck / 'final' / 'trainer.json')['step'] < cfg.steps:
+        return False
     if main:
         if stage == 'unet':
             write_index(out, d)
             sheet = grid(draw(model, 16), texts)
-            write_atomic(out/'samples.png', lambda p: sheet.save(p, format='png'))
-        model.save_pretrained(out/stage)
-        if cfg.mirror: to_mirror(out, cfg.mirror)
+            write_atomic(out / 'samples.png', lambda p: sheet.save(p, format='png'))
+        model.save_pretrained(out / stage)
+        if cfg.mirror:
+            to_mirror(out, cfg.mirror)
     make.procs.wait_for_everyone()
     return True
 
+
 def to_mirror(out: Path, mirror: str):
     "Copy a run's components to its mirror; where that fails, say so: the run's own folder has everything."
-    try: bring(out, home(mirror))
-    except OSError as e: print(f'mirror: {out} could not be copied to {mirror} ({e.strerror or e}); training goes on without this copy', flush=True)
+    try:
+        bring(out, home(mirror))
+    except OSError as e:
+        print(
+            f'mirror: {out} could not be copied to {mirror} ({e.strerror or e}); training goes on without this copy',
+            flush=True,
+        )
+
 
 def bring(src: Path, dest: Path):
     "Copy a run's components from one folder to another where they are missing or older; checkpoints and caches have their own way."
     for f in src.rglob('*') if src.is_dir() else ():
-        to, top = dest/f.relative_to(src), f.relative_to(src).parts[0]
-        if not f.is_file() or top in ('checkpoints', 'cache') or f.name.startswith('.') or to.is_file() and to.stat().st_mtime >= f.stat().st_mtime: continue
+        to, top = dest / f.relative_to(src), f.relative_to(src).parts[0]
+        if (
+            not f.is_file()
+            or top in ('checkpoints', 'cache')
+            or f.name.startswith('.')
+            or to.is_file()
+            and to.stat().st_mtime >= f.stat().st_mtime
+        ):
+            continue
         write_atomic(to, lambda p: shutil.copyfile(f, p))
 
 # %% ../nbs/04_train.ipynb #fbee9145
 def plain_data(data: str) -> str:
     "A data set under one name: the world and addresses as they are, a file or a folder without ~ and without a slash at its end."
-    if data == 'world' or '://' in data: return data
+    if data == 'world' or '://' in data:
+        return data
     path = os.path.normpath(home(data))
     return path if path != 'world' else os.path.join(os.curdir, path)
+
 
 def place(data: str) -> str | None:  # None: it is nowhere on the disk
     "Where a data set lies, from the root."
     return None if data == 'world' or '://' in data else os.path.abspath(home(data))
+
 
 def changes(
     was: dict,  # what a folder says of its run
@@ -1073,7 +1598,12 @@ def changes(
     "What makes it another run."
     path = was.get('path') or place(was['data'])
     same = plain_data(was['data']) == now['data'] or path and path == now['path']
-    return [f'{k} was {was[k]!r}, now {now[k]!r}' for k in ('preset', 'data', 'seed') if was[k] != now[k] and not (k == 'data' and same)]
+    return [
+        f'{k} was {was[k]!r}, now {now[k]!r}'
+        for k in ('preset', 'data', 'seed')
+        if was[k] != now[k] and not (k == 'data' and same)
+    ]
+
 
 def open_run(
     out: Path,
@@ -1083,16 +1613,23 @@ def open_run(
 ) -> float:  # minutes that earlier sessions took
     "Find a run in a folder, or in its mirror, or begin one; `ValueError` if the folder or the mirror holds another run."
     for folder in filter(None, (out, mirror)):
-        holds = any(folder.glob('checkpoints/*/*')) or any((folder/f).exists() for f in ('tokenizer.json', *STAGES))
-        if not holds or not (folder/'run.json').is_file(): continue
-        was = read_json(folder/'run.json')
-        if not (diff := changes(was, now)) or anyway and was['preset'] == now['preset']: continue
+        holds = any(folder.glob('checkpoints/*/*')) or any((folder / f).exists() for f in ('tokenizer.json', *STAGES))
+        if not holds or not (folder / 'run.json').is_file():
+            continue
+        was = read_json(folder / 'run.json')
+        if not (diff := changes(was, now)) or anyway and was['preset'] == now['preset']:
+            continue
         hint = '' if was['preset'] != now['preset'] else ', or go on all the same (--anyway)'
-        raise ValueError(f'{folder} holds another run ({"; ".join(diff)}): use the same settings or another output folder{hint}')
-    if mirror and not (out/'run.json').is_file(): bring(mirror, out)
-    write_json(out/'run.json', now)
-    if mirror: to_mirror(out, mirror)
-    return read_json(out/'machine.json').get('minutes', 0.) if (out/'machine.json').is_file() else 0.
+        raise ValueError(
+            f'{folder} holds another run ({"; ".join(diff)}): use the same settings or another output folder{hint}'
+        )
+    if mirror and not (out / 'run.json').is_file():
+        bring(mirror, out)
+    write_json(out / 'run.json', now)
+    if mirror:
+        to_mirror(out, mirror)
+    return read_json(out / 'machine.json').get('minutes', 0.0) if (out / 'machine.json').is_file() else 0.0
+
 
 @contextmanager
 def kept(
@@ -1102,33 +1639,51 @@ def kept(
 ):
     "Keep a run's folder and its mirror for this run; `OSError` in one line if another run is at work there."
     with ExitStack() as stack:
-        if first: stack.enter_context(owned(out))
+        if first:
+            stack.enter_context(owned(out))
         if first and mirror:
             a, b = out.resolve(), mirror.resolve()
-            require(a != b and a not in b.parents and b not in a.parents, f'the mirror {mirror} must lie outside of {out}, and {out} outside of it: choose another')
-            try: stack.enter_context(owned(mirror))
-            except OSError as e: raise OSError(f'mirror: {e}') from None
+            require(
+                a != b and a not in b.parents and b not in a.parents,
+                f'the mirror {mirror} must lie outside of {out}, and {out} outside of it: choose another',
+            )
+            try:
+                stack.enter_context(owned(mirror))
+            except OSError as e:
+                raise OSError(f'mirror: {e}') from None
         yield
+
 
 @contextmanager
 def fits(cfgs: dict[str, TrainConfig]):
     "Turn running out of memory into one line that says what to do."
-    try: yield
+    try:
+        yield
     except (torch.OutOfMemoryError, RuntimeError) as e:
-        if not isinstance(e, torch.OutOfMemoryError) and "can't allocate memory" not in str(e): raise
+        if not isinstance(e, torch.OutOfMemoryError) and "can't allocate memory" not in str(e):
+            raise
         batch = max(c.batch for c in cfgs.values())
-        raise ValueError(f'a micro-batch of {batch} does not fit into memory: halve it (--batch {max(1, batch//2)}) and double --set accumulate=…, or recompute '
-                         f'activations (--set checkpointing=true); minisd plan says what fits') from e
+        raise ValueError(
+            f'a micro-batch of {batch} does not fit into memory: halve it (--batch {max(1, batch // 2)}) and double --set accumulate=…, or recompute '
+            f'activations (--set checkpointing=true); minisd plan says what fits'
+        ) from e
+
 
 @contextmanager
 def room(out: Path):
     "Turn running out of disk into one line that says what is kept and how to go on."
-    try: yield
+    try:
+        yield
     except (OSError, SafetensorError) as e:
-        if not is_full(e): raise
+        if not is_full(e):
+            raise
         steps = sorted(out.glob('checkpoints/*/step-*'), key=lambda f: f.stat().st_mtime)
         goes_on = f'it goes on from {steps[-1].relative_to(out)}' if steps else 'no checkpoint had been saved yet'
-        raise DiskFull(errno.ENOSPC, f'no space left on the disk of {out}: make room and run the same command again; what was saved is whole, {goes_on}') from None
+        raise DiskFull(
+            errno.ENOSPC,
+            f'no space left on the disk of {out}: make room and run the same command again; what was saved is whole, {goes_on}',
+        ) from None
+
 
 def train(
     stage: str = 'all',  # "all", "vae", "clip" or "unet"
@@ -1145,25 +1700,36 @@ def train(
 ) -> Path:  # `out`, which `Pipeline.from_pretrained` reads when all stages are done
     "Train a stage or all three; started again with the same settings it goes on where it was."
     from accelerate import PartialState
+
     stages = STAGES if choice('stage', stage, ('all', *STAGES)) == 'all' else (stage,)
     mc, out, began = ModelConfig.preset(preset), home(out), time.monotonic()
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))
     cfgs = {s: recipe(s, preset, steps=steps, batch=batch, seed=seed, **fields) for s in stages}
-    deadline = math.inf if minutes is None else began + 60*number('minutes', minutes, 0, 10**6)
+    deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     device = pick_device()
     procs = PartialState(cpu=device.type == 'cpu')
     mirror, first = cfgs[stages[0]].mirror and home(cfgs[stages[0]].mirror), procs.is_main_process
     with room(out), kept(out, mirror, first):
-        with procs.main_process_first(): before = open_run(out, mirror, now, anyway) if first else 0.
+        with procs.main_process_first():
+            before = open_run(out, mirror, now, anyway) if first else 0.0
         say = print if first else lambda *_, **__: None
-        say(f'training {", ".join(stages)} ({preset}) on {device}, precision {" because ".join(map(str, pick_dtype(device)))}, into {out}', flush=True)
+        say(
+            f'training {", ".join(stages)} ({preset}) on {device}, precision {" because ".join(map(str, pick_dtype(device)))}, into {out}',
+            flush=True,
+        )
         make = Maker(out, mc, now['data'], preset, procs)
         for s in stages:
             try:
-                with fits(cfgs): done = run_stage(s, cfgs[s], make, deadline=deadline, anyway=anyway, live=in_notebook() if live is None else live)
-            finally: make.close()
-            if not done: break
-        spent = (time.monotonic() - began)/60                     # drawing and caching included
-        if first: write_json(out/'machine.json', machine() | dict(minutes=round(before + spent, 2)))
-    say(f'{spent:.1f} minutes; {out/"samples.png" if (out/"samples.png").is_file() else out}', flush=True)
+                with fits(cfgs):
+                    done = run_stage(
+                        s, cfgs[s], make, deadline=deadline, anyway=anyway, live=in_notebook() if live is None else live
+                    )
+            finally:
+                make.close()
+            if not done:
+                break
+        spent = (time.monotonic() - began) / 60  # drawing and caching included
+        if first:
+            write_json(out / 'machine.json', machine() | dict(minutes=round(before + spent, 2)))
+    say(f'{spent:.1f} minutes; {out / "samples.png" if (out / "samples.png").is_file() else out}', flush=True)
     return out

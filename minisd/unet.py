@@ -24,6 +24,7 @@ from .vae import VAEConfig
 @dataclass(frozen=True)
 class UNetConfig:
     "Sizes of a `UNet`; the defaults are the base preset."
+
     sample_size: int = 64  # side of the latents
     in_channels: int = 4  # channels of the latents
     channels: int = 192  # at the first level
@@ -39,14 +40,20 @@ class UNetConfig:
     dropout: float = 0.1
 
     def __post_init__(self):
-        halvings = 2**(len(self.mult) - 1)
-        require(self.sample_size % halvings == 0,
-                f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}')
+        halvings = 2 ** (len(self.mult) - 1)
+        require(
+            self.sample_size % halvings == 0,
+            f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}',
+        )
         for m in self.mult:
-            require(self.channels*m % self.groups == 0,
-                    f'UNetConfig: {self.channels*m} channels are not a multiple of {self.groups} groups')
-            require(self.channels*m % self.heads == 0,
-                    f'UNetConfig: {self.channels*m} channels are not a multiple of {self.heads} heads')
+            require(
+                self.channels * m % self.groups == 0,
+                f'UNetConfig: {self.channels * m} channels are not a multiple of {self.groups} groups',
+            )
+            require(
+                self.channels * m % self.heads == 0,
+                f'UNetConfig: {self.channels * m} channels are not a multiple of {self.heads} heads',
+            )
 
 # %% ../nbs/02_unet.ipynb #27012998
 def time_embedding(
@@ -54,18 +61,21 @@ def time_embedding(
     dim: int,  # even
 ) -> Tensor:  # (b, dim), sines first
     "Sinusoidal embedding of the time (arXiv:1706.03762 section 3.5)."
-    freqs = torch.exp(-math.log(10000)*torch.arange(dim//2, device=t.device)/(dim//2 - 1))
-    args = 1000*t.float()[:, None]*freqs
+    freqs = torch.exp(-math.log(10000) * torch.arange(dim // 2, device=t.device) / (dim // 2 - 1))
+    args = 1000 * t.float()[:, None] * freqs
     return torch.cat([args.sin(), args.cos()], dim=-1)
 
 # %% ../nbs/02_unet.ipynb #4790b983
 def zero(module: nn.Module) -> nn.Module:
     "Set a module's parameters to zero."
-    for p in module.parameters(): nn.init.zeros_(p)
+    for p in module.parameters():
+        nn.init.zeros_(p)
     return module
+
 
 class ResBlock(nn.Module):
     "Two 3 × 3 convolutions, from `a` to `b` channels, with the time added in between; starts as its shortcut."
+
     def __init__(self, a: int, b: int, time: int, cfg: UNetConfig):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(cfg.groups, a), nn.Conv2d(a, b, 3, padding=1)
@@ -82,14 +92,19 @@ class ResBlock(nn.Module):
 # %% ../nbs/02_unet.ipynb #640bff62
 class CrossAttention(nn.Module):
     "Multi-head attention from picture tokens to caption states (arXiv:2112.10752 section 3.3)."
+
     def __init__(self, dim: int, ctx_dim: int, heads: int):
         super().__init__()
         self.heads = heads
         self.to_q, self.to_k, self.to_v = nn.Linear(dim, dim), nn.Linear(ctx_dim, dim), nn.Linear(ctx_dim, dim)
         self.to_out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, ctx: Tensor, mask: Tensor | None = None) -> Tensor:  # x (b, n, d), ctx (b, m, ctx_dim), mask (b, m)
-        q, k, v = (rearrange(h, 'b n (h d) -> b h n d', h=self.heads) for h in (self.to_q(x), self.to_k(ctx), self.to_v(ctx)))
+    def forward(
+        self, x: Tensor, ctx: Tensor, mask: Tensor | None = None
+    ) -> Tensor:  # x (b, n, d), ctx (b, m, ctx_dim), mask (b, m)
+        q, k, v = (
+            rearrange(h, 'b n (h d) -> b h n d', h=self.heads) for h in (self.to_q(x), self.to_k(ctx), self.to_v(ctx))
+        )
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.to_out(rearrange(out, 'b h n d -> b n (h d)'))
 
@@ -101,8 +116,8 @@ def position_embedding(
     like: Tensor,  # device and precision
 ) -> Tensor:  # (h·w, dim): sines and cosines of the row, then of the column
     "Two-dimensional sinusoidal positions, the same for a place at any resolution (arXiv:1706.03762 section 3.5)."
-    freqs = math.pi/2*32**torch.linspace(0, 1, dim//4, device=like.device)
-    waves = lambda n: (torch.arange(n, device=like.device)[:, None] + 0.5)/n*freqs
+    freqs = math.pi / 2 * 32 ** torch.linspace(0, 1, dim // 4, device=like.device)
+    waves = lambda n: (torch.arange(n, device=like.device)[:, None] + 0.5) / n * freqs
     y, x = (torch.cat([a.sin(), a.cos()], -1) for a in (waves(h), waves(w)))
     grid = torch.cat([y[:, None].expand(h, w, -1), x[None].expand(h, w, -1)], -1)
     return rearrange(grid, 'h w d -> (h w) d').to(like.dtype)
@@ -110,17 +125,24 @@ def position_embedding(
 # %% ../nbs/02_unet.ipynb #70ee33dc
 class SpatialTransformer(nn.Module):
     "Self-attention, cross-attention and MLP over the places of a feature map; starts as the identity."
+
     def __init__(self, dim: int, cfg: UNetConfig):
         super().__init__()
         self.positions, self.norm, self.proj_in = cfg.positions, nn.GroupNorm(cfg.groups, dim), nn.Conv2d(dim, dim, 1)
         self.norm1, self.attn1 = nn.LayerNorm(dim), SelfAttention(dim, cfg.heads)
         self.norm2, self.attn2 = nn.LayerNorm(dim), CrossAttention(dim, cfg.ctx_dim, cfg.heads)
-        self.norm3, self.mlp = nn.LayerNorm(dim), nn.Sequential(nn.Linear(dim, 4*dim), nn.GELU(), nn.Linear(4*dim, dim))
+        self.norm3, self.mlp = (
+            nn.LayerNorm(dim),
+            nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)),
+        )
         self.proj_out = zero(nn.Conv2d(dim, dim, 1))
 
-    def forward(self, x: Tensor, ctx: Tensor, mask: Tensor | None = None) -> Tensor:  # x (b, c, h, w), ctx (b, m, ctx_dim), mask (b, m)
+    def forward(
+        self, x: Tensor, ctx: Tensor, mask: Tensor | None = None
+    ) -> Tensor:  # x (b, c, h, w), ctx (b, m, ctx_dim), mask (b, m)
         h = rearrange(self.proj_in(self.norm(x)), 'b c h w -> b (h w) c')
-        if self.positions: h = h + position_embedding(*x.shape[2:], h.shape[-1], h)
+        if self.positions:
+            h = h + position_embedding(*x.shape[2:], h.shape[-1], h)
         h = h + self.attn1(self.norm1(h))
         h = h + self.attn2(self.norm2(h), ctx, mask)
         h = h + self.mlp(self.norm3(h))
@@ -129,6 +151,7 @@ class SpatialTransformer(nn.Module):
 # %% ../nbs/02_unet.ipynb #7efd7487
 class Layer(nn.Module):
     "A residual block, and a spatial transformer where there is attention."
+
     def __init__(self, a: int, b: int, attn: bool, time: int, cfg: UNetConfig):
         super().__init__()
         self.res = ResBlock(a, b, time, cfg)
@@ -138,34 +161,47 @@ class Layer(nn.Module):
         x = self.res(x, temb)
         return x if self.attn is None else self.attn(x, ctx, mask)
 
+
 def build_levels(
     cfg: UNetConfig,
     time: int,  # width of the time embedding
 ) -> tuple[nn.ModuleList, nn.ModuleList, int]:  # way down, way up, channels in the middle
     "The two ways of a UNet: `Layer`s, with strided and transposed convolutions between levels."
-    chs, attn = [cfg.channels*m for m in cfg.mult], [cfg.sample_size//2**i in cfg.attn_sizes for i in range(len(cfg.mult))]
+    chs, attn = (
+        [cfg.channels * m for m in cfg.mult],
+        [cfg.sample_size // 2**i in cfg.attn_sizes for i in range(len(cfg.mult))],
+    )
     down, up, c, skips, last = nn.ModuleList(), nn.ModuleList(), cfg.channels, [cfg.channels], len(chs) - 1
     for i, ch in enumerate(chs):
         for _ in range(cfg.res_blocks):
-            down.append(Layer(c, ch, attn[i], time, cfg)); c = ch; skips.append(c)
-        if i < last: down.append(nn.Conv2d(c, c, 3, stride=2, padding=1)); skips.append(c)
+            down.append(Layer(c, ch, attn[i], time, cfg))
+            c = ch
+            skips.append(c)
+        if i < last:
+            down.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
+            skips.append(c)
     mid = c
     for i, ch in reversed(list(enumerate(chs))):
         for _ in range(cfg.res_blocks + 1):
-            up.append(Layer(c + skips.pop(), ch, attn[i], time, cfg)); c = ch
-        if i: up.append(nn.ConvTranspose2d(c, c, 4, stride=2, padding=1))
+            up.append(Layer(c + skips.pop(), ch, attn[i], time, cfg))
+            c = ch
+        if i:
+            up.append(nn.ConvTranspose2d(c, c, 4, stride=2, padding=1))
     return down, up, mid
 
 # %% ../nbs/02_unet.ipynb #801c943a
 class UNet(Pretrained, nn.Module):
     "The velocity network v(x, t, ctx) (arXiv:1505.04597, arXiv:2112.10752)."
+
     config_class = UNetConfig
 
     def __init__(self, cfg: UNetConfig = UNetConfig()):
         super().__init__()
-        self.cfg, self.checkpointing, time = cfg, False, 4*cfg.channels
+        self.cfg, self.checkpointing, time = cfg, False, 4 * cfg.channels
         self.time = nn.Sequential(nn.Linear(cfg.channels, time), nn.SiLU(), nn.Linear(time, time))
-        self.pooled = nn.Sequential(nn.Linear(cfg.ctx_dim, time), nn.SiLU(), nn.Linear(time, time)) if cfg.pooled else None
+        self.pooled = (
+            nn.Sequential(nn.Linear(cfg.ctx_dim, time), nn.SiLU(), nn.Linear(time, time)) if cfg.pooled else None
+        )
         self.ctx = nn.ModuleList(Block(cfg.ctx_dim, cfg.heads) for _ in range(cfg.ctx_layers))
         self.conv_in = nn.Conv2d(cfg.in_channels, cfg.channels, 3, padding=1)
         self.down, self.up, mid = build_levels(cfg, time)
@@ -185,33 +221,47 @@ class UNet(Pretrained, nn.Module):
     ) -> Tensor:  # (b, c, h, w) velocity, float32
         "The velocity at `x` and `t`, given the caption."
         temb = self.time(time_embedding(t, self.cfg.channels))
-        if self.pooled: temb = temb + self.pooled(ctx[:, 0])
-        for block in self.ctx: ctx = block(ctx, mask)
+        if self.pooled:
+            temb = temb + self.pooled(ctx[:, 0])
+        for block in self.ctx:
+            ctx = block(ctx, mask)
         h = self.conv_in(x)
         skips = [h]
         for layer in self.down:
             h = self._run(layer, h, temb, ctx, mask) if isinstance(layer, Layer) else layer(h)
             skips.append(h)
-        for layer in self.mid: h = self._run(layer, h, temb, ctx, mask)
+        for layer in self.mid:
+            h = self._run(layer, h, temb, ctx, mask)
         for layer in self.up:
-            h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask) if isinstance(layer, Layer) else layer(h)
+            h = (
+                self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
+                if isinstance(layer, Layer)
+                else layer(h)
+            )
         return self.conv_out(F.silu(self.norm_out(h))).float()
 
 # %% ../nbs/02_unet.ipynb #c7febf93
 @dataclass(frozen=True)
 class ModelConfig:
     "The three models that belong together."
+
     vae: VAEConfig = VAEConfig()
     clip: CLIPConfig = CLIPConfig()
     unet: UNetConfig = UNetConfig()
 
     def __post_init__(self):
-        require(self.unet.ctx_dim == self.clip.width,
-                f'ModelConfig: unet.ctx_dim {self.unet.ctx_dim} must equal clip.width {self.clip.width}')
-        require(self.unet.in_channels == self.vae.latent_channels,
-                'ModelConfig: unet.in_channels must equal vae.latent_channels')
-        require(self.unet.sample_size == self.vae.latent_size,
-                f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, {self.vae.latent_size}')
+        require(
+            self.unet.ctx_dim == self.clip.width,
+            f'ModelConfig: unet.ctx_dim {self.unet.ctx_dim} must equal clip.width {self.clip.width}',
+        )
+        require(
+            self.unet.in_channels == self.vae.latent_channels,
+            'ModelConfig: unet.in_channels must equal vae.latent_channels',
+        )
+        require(
+            self.unet.sample_size == self.vae.latent_size,
+            f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, {self.vae.latent_size}',
+        )
 
     @classmethod
     def preset(
@@ -221,10 +271,27 @@ class ModelConfig:
         "A preset by name; `ValueError` with the choices for an unknown one."
         return PRESETS[choice('preset', name, PRESETS)]
 
+
 PRESETS = dict(
     nano=ModelConfig(
         VAEConfig(image_size=64, channels=(64, 128), res_blocks=1, groups=8, last_channels=32, norm=False),
-        CLIPConfig(vocab_size=1024, length=64, width=128, layers=3, heads=4, image_size=64, patch=8, dropout=0., near=5),
-        UNetConfig(sample_size=16, channels=64, mult=(1, 2), res_blocks=1, attn_sizes=(8,), heads=4, ctx_dim=128,
-                   ctx_layers=1, positions=True, pooled=True, groups=8, dropout=0.)),
-    base=ModelConfig())
+        CLIPConfig(
+            vocab_size=1024, length=64, width=128, layers=3, heads=4, image_size=64, patch=8, dropout=0.0, near=5
+        ),
+        UNetConfig(
+            sample_size=16,
+            channels=64,
+            mult=(1, 2),
+            res_blocks=1,
+            attn_sizes=(8,),
+            heads=4,
+            ctx_dim=128,
+            ctx_layers=1,
+            positions=True,
+            pooled=True,
+            groups=8,
+            dropout=0.0,
+        ),
+    ),
+    base=ModelConfig(),
+)

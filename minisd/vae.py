@@ -20,6 +20,7 @@ from .base.core import Pretrained, require
 # %% ../nbs/00_vae.ipynb #8b0cd088
 class Gaussian:
     "A diagonal Gaussian over latents, the encoder's answer."
+
     def __init__(
         self,
         mean: Tensor,  # (b, c, h, w)
@@ -29,9 +30,16 @@ class Gaussian:
 
     def sample(self, noise: Tensor | torch.Generator | None = None) -> Tensor:
         "One draw, (b, c, h, w), differentiable in mean and logvar (arXiv:1312.6114 eq. (10))."
-        if isinstance(noise, Tensor): eps = noise
-        else: eps = torch.randn(self.mean.shape, generator=noise, dtype=self.mean.dtype, device=noise.device if noise else self.mean.device)
-        return self.mean + (0.5*self.logvar).exp()*eps.to(self.mean)
+        if isinstance(noise, Tensor):
+            eps = noise
+        else:
+            eps = torch.randn(
+                self.mean.shape,
+                generator=noise,
+                dtype=self.mean.dtype,
+                device=noise.device if noise else self.mean.device,
+            )
+        return self.mean + (0.5 * self.logvar).exp() * eps.to(self.mean)
 
     def mode(self) -> Tensor:
         "The most likely latent, (b, c, h, w)."
@@ -39,12 +47,13 @@ class Gaussian:
 
     def kl(self) -> Tensor:
         "KL divergence to N(0, 1) in nats per latent value, (b, c, h, w)."
-        return 0.5*(self.mean**2 + self.logvar.exp() - 1 - self.logvar)
+        return 0.5 * (self.mean**2 + self.logvar.exp() - 1 - self.logvar)
 
 # %% ../nbs/00_vae.ipynb #94aa7613
 @dataclass(frozen=True)
 class VAEConfig:
     "Sizes of a `VAE`; the defaults are the base preset."
+
     image_size: int = 512  # side of the training pictures, pixels
     in_channels: int = 3
     latent_channels: int = 4
@@ -56,23 +65,29 @@ class VAEConfig:
 
     def __post_init__(self):
         require(self.channels, 'VAEConfig.channels must name at least one level')
-        require(self.image_size % self.factor == 0,
-                f'VAEConfig.image_size {self.image_size} must be a multiple of {self.factor}')
+        require(
+            self.image_size % self.factor == 0,
+            f'VAEConfig.image_size {self.image_size} must be a multiple of {self.factor}',
+        )
         for c in (*self.channels, self.last):
             require(c % self.groups == 0, f'VAEConfig: {c} channels are not a multiple of {self.groups} groups')
 
     @property
-    def factor(self) -> int: return 2**len(self.channels)  # pixels to a latent's side
+    def factor(self) -> int:
+        return 2 ** len(self.channels)  # pixels to a latent's side
 
     @property
-    def latent_size(self) -> int: return self.image_size//self.factor  # side of the latents
+    def latent_size(self) -> int:
+        return self.image_size // self.factor  # side of the latents
 
     @property
-    def last(self) -> int: return self.last_channels or self.channels[0]
+    def last(self) -> int:
+        return self.last_channels or self.channels[0]
 
 # %% ../nbs/00_vae.ipynb #f33eb6e0
 class ResBlock(nn.Module):
     "Two normalised 3 × 3 convolutions with a shortcut around them; starts as the identity."
+
     def __init__(self, ch: int, groups: int):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(groups, ch), nn.Conv2d(ch, ch, 3, padding=1)
@@ -83,6 +98,7 @@ class ResBlock(nn.Module):
         h = self.conv1(F.leaky_relu(self.norm1(x), 0.2))
         return x + self.conv2(F.leaky_relu(self.norm2(h), 0.2))
 
+
 def level(conv: nn.Module, ch: int, cfg: VAEConfig, res_blocks: int) -> nn.Sequential:
     "A strided convolution `conv` that gives `ch` channels, normalised and activated, then residual blocks."
     norm = nn.GroupNorm(cfg.groups, ch) if cfg.norm else nn.Identity()
@@ -91,11 +107,13 @@ def level(conv: nn.Module, ch: int, cfg: VAEConfig, res_blocks: int) -> nn.Seque
 # %% ../nbs/00_vae.ipynb #e263699b
 class Encoder(nn.Module):
     "Pictures (b, 3, H, W) to mean and log-variance, each (b, c, H/f, W/f)."
+
     def __init__(self, cfg: VAEConfig):
         super().__init__()
         chs = (cfg.in_channels, *cfg.channels)
-        self.levels = nn.Sequential(*(level(nn.Conv2d(a, b, 3, stride=2, padding=1), b, cfg, cfg.res_blocks)
-                                      for a, b in zip(chs, chs[1:])))
+        self.levels = nn.Sequential(
+            *(level(nn.Conv2d(a, b, 3, stride=2, padding=1), b, cfg, cfg.res_blocks) for a, b in zip(chs, chs[1:]))
+        )
         self.mean = nn.Conv2d(chs[-1], cfg.latent_channels, 1)
         self.logvar = nn.Conv2d(chs[-1], cfg.latent_channels, 1)
 
@@ -106,21 +124,28 @@ class Encoder(nn.Module):
 # %% ../nbs/00_vae.ipynb #205bef62
 class Decoder(nn.Module):
     "Latents (b, c, h, w) to pictures (b, 3, f·h, f·w) in [−1, 1]."
+
     def __init__(self, cfg: VAEConfig):
         super().__init__()
         chs = (*cfg.channels[::-1], cfg.last)
         up = lambda a, b: nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
         self.conv_in = nn.Conv2d(cfg.latent_channels, chs[0], 3, padding=1)
         self.res = nn.Sequential(*(ResBlock(chs[0], cfg.groups) for _ in range(cfg.res_blocks)))
-        self.levels = nn.Sequential(*(level(up(a, b), b, cfg, cfg.res_blocks if i < len(chs)-2 else 0)
-                                      for i, (a, b) in enumerate(zip(chs, chs[1:]))))
+        self.levels = nn.Sequential(
+            *(
+                level(up(a, b), b, cfg, cfg.res_blocks if i < len(chs) - 2 else 0)
+                for i, (a, b) in enumerate(zip(chs, chs[1:]))
+            )
+        )
         self.conv_out = nn.Conv2d(chs[-1], cfg.in_channels, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor: return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.conv_out(self.levels(self.res(self.conv_in(z)))))
 
 # %% ../nbs/00_vae.ipynb #4aa58d74
 class VAE(Pretrained, nn.Module):
     "Pictures in [−1, 1] to standardised latents and back (arXiv:1312.6114, arXiv:2112.10752)."
+
     config_class = VAEConfig
 
     def __init__(self, cfg: VAEConfig = VAEConfig()):
@@ -129,7 +154,8 @@ class VAE(Pretrained, nn.Module):
         self.register_buffer('latent_mean', torch.zeros(cfg.latent_channels))
         self.register_buffer('latent_std', torch.ones(cfg.latent_channels))
 
-    def _stats(self): return (rearrange(s, 'c -> c 1 1') for s in (self.latent_mean, self.latent_std))
+    def _stats(self):
+        return (rearrange(s, 'c -> c 1 1') for s in (self.latent_mean, self.latent_std))
 
     def encode(
         self,
@@ -138,10 +164,12 @@ class VAE(Pretrained, nn.Module):
         "The distribution of the latents of `x`; `ValueError` for a size that doesn't divide."
         f = self.cfg.factor
         if x.ndim != 4 or x.shape[-1] % f or x.shape[-2] % f:
-            raise ValueError(f'pictures of shape {tuple(x.shape)}: they must be (b, 3, H, W) with H and W multiples of {f}')
+            raise ValueError(
+                f'pictures of shape {tuple(x.shape)}: they must be (b, 3, H, W) with H and W multiples of {f}'
+            )
         mean, logvar = (h.float() for h in self.encoder(x))
         m, s = self._stats()
-        return Gaussian((mean - m)/s, logvar - 2*s.log())
+        return Gaussian((mean - m) / s, logvar - 2 * s.log())
 
     def decode(
         self,
@@ -149,7 +177,7 @@ class VAE(Pretrained, nn.Module):
     ) -> Tensor:  # (b, 3, f·h, f·w) in [−1, 1], float32
         "Pictures from standardised latents."
         m, s = self._stats()
-        return self.decoder(z*s + m).float()
+        return self.decoder(z * s + m).float()
 
     def forward(
         self,
@@ -169,15 +197,16 @@ def fit_latents(
 ) -> VAE:  # self
     "Measure mean and standard deviation of each channel's sampled latents; from then on they are standardised."
     self.latent_mean.zero_(), self.latent_std.fill_(1)
-    n, s1, s2 = 0, 0., 0.
+    n, s1, s2 = 0, 0.0, 0.0
     for x in batches:
         d = self.encode(x.to(self.latent_mean.device))
-        n += d.mean.numel()//d.mean.shape[1]
-        mean, var = d.mean.cpu().double(), d.logvar.cpu().double().exp()          # no float64 on every device
+        n += d.mean.numel() // d.mean.shape[1]
+        mean, var = d.mean.cpu().double(), d.logvar.cpu().double().exp()  # no float64 on every device
         s1 = s1 + reduce(mean, 'b c h w -> c', 'sum')
         s2 = s2 + reduce(mean**2 + var, 'b c h w -> c', 'sum')
-    if not n: raise ValueError('fit_latents got no pictures: it needs at least one batch')
-    self.latent_mean.copy_(s1/n), self.latent_std.copy_((s2/n - (s1/n)**2).sqrt())
+    if not n:
+        raise ValueError('fit_latents got no pictures: it needs at least one batch')
+    self.latent_mean.copy_(s1 / n), self.latent_std.copy_((s2 / n - (s1 / n) ** 2).sqrt())
     return self
 
 # %% ../nbs/00_vae.ipynb #97bd2e01
@@ -190,12 +219,15 @@ def recon_loss(
     "Mean squared error plus 1 − SSIM averaged over scales, both in float32."
     xhat, x = xhat.float(), x.float()
     loss = F.mse_loss(xhat, x)
-    if not ssim: return loss
+    if not ssim:
+        return loss
     from kornia.losses import ssim_loss
-    xhat, x = (xhat + 1)/2, (x + 1)/2                   # SSIM compares means by their ratio, which says nothing near 0
+
+    xhat, x = (xhat + 1) / 2, (x + 1) / 2  # SSIM compares means by their ratio, which says nothing near 0
     for s in range(scales):
-        if s: xhat, x = F.avg_pool2d(xhat, 2), F.avg_pool2d(x, 2)
-        loss = loss + ssim/scales*2*ssim_loss(xhat, x, window_size=5, max_val=1.)
+        if s:
+            xhat, x = F.avg_pool2d(xhat, 2), F.avg_pool2d(x, 2)
+        loss = loss + ssim / scales * 2 * ssim_loss(xhat, x, window_size=5, max_val=1.0)
     return loss
 
 # %% ../nbs/00_vae.ipynb #da241502
@@ -215,4 +247,4 @@ def kl_weight(
     ramp: float = 0.5,  # share of a cycle spent rising
 ) -> float:
     "Cyclical KL weight (arXiv:1903.10145 eq. (6))."
-    return peak if not cycle else peak*min(1., (step % cycle)/(cycle*ramp))
+    return peak if not cycle else peak * min(1.0, (step % cycle) / (cycle * ramp))

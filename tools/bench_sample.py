@@ -1,4 +1,5 @@
 "Sampling against the same network driven naively, as ratios in one run: tools/bench_sample.py [nano|base …]. Writes data/results/sample_bench.json; base has random weights and is large: some minutes."
+
 import statistics, sys, time
 from datetime import date
 from pathlib import Path
@@ -15,16 +16,19 @@ from minisd.unet import ModelConfig, UNet
 from minisd.vae import VAE
 
 root, PROMPT = Path(__file__).resolve().parents[1], 'a red cabin left of a lake at sunset'
-FILE, INTERVAL = root/'data'/'results'/'sample_bench.json', (0.2, 0.7)
+FILE, INTERVAL = root / 'data' / 'results' / 'sample_bench.json', (0.2, 0.7)
 
 
 def pipeline(name):
     "The shipped nano, or base with random weights."
-    if name == 'nano': return Pipeline.from_pretrained('nano', torch.float32)
+    if name == 'nano':
+        return Pipeline.from_pretrained('nano', torch.float32)
     torch.manual_seed(0)
     c = ModelConfig.preset('base')
     tok = Tokenizer.train(World('train', n=500).texts(), c.clip.vocab_size, c.clip.length)
-    tok.tok.add_tokens([f'<unused{i}>' for i in range(c.clip.vocab_size - tok.vocab_size)])        # as large a table as the preset's
+    tok.tok.add_tokens(
+        [f'<unused{i}>' for i in range(c.clip.vocab_size - tok.vocab_size)]
+    )  # as large a table as the preset's
     return Pipeline(VAE(c.vae), CLIP(c.clip), UNet(c.unet), tok, dtype=torch.float32)
 
 
@@ -35,24 +39,48 @@ def naive(pipe, steps):
     u = pipe.unet.cfg
     x = torch.randn(1, u.in_channels, u.sample_size, u.sample_size, generator=torch.Generator().manual_seed(0))
     for i in range(steps):
-        t = torch.full((1,), i/steps)
+        t = torch.full((1,), i / steps)
         vu, vc = pipe.unet(x, t, n, k), pipe.unet(x, t, c, m)
-        x = x + (vu + 3*(vc - vu))/steps
+        x = x + (vu + 3 * (vc - vu)) / steps
     return pipe.vae.decode(x)
 
 
 def ways(pipe, steps, compiled):
     "Name -> (prepare, run): each adds one thing to the one before."
     layout = lambda f: lambda: [m.to(memory_format=f) for m in (pipe.unet, pipe.vae)]
-    call = lambda n=steps, **kw: lambda: pipe(PROMPT, n, 3., generator=torch.Generator().manual_seed(0), **{'solver': 'euler', 'shift': 1., 'guidance_interval': (0., 1.), 'output_type': 'pt'} | kw)
+    call = lambda n=steps, **kw: (
+        lambda: pipe(
+            PROMPT,
+            n,
+            3.0,
+            generator=torch.Generator().manual_seed(0),
+            **{'solver': 'euler', 'shift': 1.0, 'guidance_interval': (0.0, 1.0), 'output_type': 'pt'} | kw,
+        )
+    )
     plain, last = layout(torch.contiguous_format), layout(torch.channels_last)
-    def fast(): last(); pipe.to('cpu', torch.bfloat16 if cpu_has_bf16() else torch.float32)
-    def slow(f): return lambda: (pipe.to('cpu', torch.float32), f())
-    out = {'naive: two calls a step, float32, contiguous': (slow(plain), lambda: naive(pipe, steps)), 'one call a step': (slow(plain), call()), 'and channels_last': (slow(last), call())}
-    if cpu_has_bf16(): out['and bfloat16'] = fast, call()
+
+    def fast():
+        last()
+        pipe.to('cpu', torch.bfloat16 if cpu_has_bf16() else torch.float32)
+
+    def slow(f):
+        return lambda: (pipe.to('cpu', torch.float32), f())
+
+    out = {
+        'naive: two calls a step, float32, contiguous': (slow(plain), lambda: naive(pipe, steps)),
+        'one call a step': (slow(plain), call()),
+        'and channels_last': (slow(last), call()),
+    }
+    if cpu_has_bf16():
+        out['and bfloat16'] = fast, call()
     out['and guidance in an interval'] = fast, call(guidance_interval=INTERVAL)
-    if compiled is not None: out['and torch.compile'] = lambda: (fast(), setattr(pipe, 'net', compiled)), call(guidance_interval=INTERVAL)
-    if pipe.sampling: out['and 8 fitted steps in place of 20, not compiled'] = fast, call(n=8, solver='fitted', shift=None, guidance_interval=INTERVAL)
+    if compiled is not None:
+        out['and torch.compile'] = lambda: (fast(), setattr(pipe, 'net', compiled)), call(guidance_interval=INTERVAL)
+    if pipe.sampling:
+        out['and 8 fitted steps in place of 20, not compiled'] = (
+            fast,
+            call(n=8, solver='fitted', shift=None, guidance_interval=INTERVAL),
+        )
     return out
 
 
@@ -66,22 +94,41 @@ def bench(name, rounds):
         for way, (prepare, run) in todo.items():
             pipe.net = pipe.unet
             prepare()
-            start = time.perf_counter(); run()
-            if r: seconds.setdefault(way, []).append(time.perf_counter() - start)      # the first round warms up
+            start = time.perf_counter()
+            run()
+            if r:
+                seconds.setdefault(way, []).append(time.perf_counter() - start)  # the first round warms up
     pipe.net = pipe.unet
     first = seconds['naive: two calls a step, float32, contiguous']
-    rows = [dict(way=w, seconds=round(statistics.median(s), 4), times_as_fast=round(statistics.median(a/b for a, b in zip(first, s)), 2)) for w, s in seconds.items()]
-    return dict(steps=steps, rounds=rounds, rows=rows, machine=machine(), bf16=cpu_has_bf16(), commit=commit(), date=str(date.today()))
+    rows = [
+        dict(
+            way=w,
+            seconds=round(statistics.median(s), 4),
+            times_as_fast=round(statistics.median(a / b for a, b in zip(first, s)), 2),
+        )
+        for w, s in seconds.items()
+    ]
+    return dict(
+        steps=steps,
+        rounds=rounds,
+        rows=rows,
+        machine=machine(),
+        bf16=cpu_has_bf16(),
+        commit=commit(),
+        date=str(date.today()),
+    )
 
 
 def main():
     names = sys.argv[1:] or ['nano', 'base']
-    if bad := set(names) - {'nano', 'base'}: sys.exit(f'{min(bad)} is no preset: choose from nano, base')
+    if bad := set(names) - {'nano', 'base'}:
+        sys.exit(f'{min(bad)} is no preset: choose from nano, base')
     result = read_json(FILE) if FILE.is_file() else {}
     for name in names:
         result[name] = bench(name, dict(nano=15, base=3)[name])
         write_json(FILE, result)
-        for r in result[name]['rows']: print(f'{name}: {r["seconds"]:8.3f} s, {r["times_as_fast"]:.2f} times as fast as naive: {r["way"]}')
+        for r in result[name]['rows']:
+            print(f'{name}: {r["seconds"]:8.3f} s, {r["times_as_fast"]:.2f} times as fast as naive: {r["way"]}')
 
 
 main()

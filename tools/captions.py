@@ -1,4 +1,5 @@
 "The experiments on captions at full length: tools/captions.py [--small FOLDER]. Writes data/results/captions.json and figures/captions.png after every run; runs that are there are not done again."
+
 import sys, tempfile, time
 from dataclasses import asdict
 from datetime import date
@@ -12,7 +13,7 @@ from minisd.measuring.metrics import commit
 
 small = '--small' in sys.argv
 out = Path(sys.argv[sys.argv.index('--small') + 1]) if small else Path(__file__).resolve().parents[1]
-file = out/'data'/'results'/'captions.json'
+file = out / 'data' / 'results' / 'captions.json'
 
 
 def main():
@@ -23,16 +24,20 @@ def main():
     rows = done.get('rows', []) if {k: done.get(k) for k in state} == state else []
     have = {(key(Condition(**r['condition'])), r['seed']) for r in rows}
     todo = [(c, s) for s in range(3) for c, seeds in EXPERIMENTS.items() if s < seeds and (key(c), s) not in have]
-    if small: todo = [(Condition(pictures=32, generic=g), 0) for g in (0., 1.)]
+    if small:
+        todo = [(Condition(pictures=32, generic=g), 0) for g in (0.0, 1.0)]
     bench = Bench(n_val)
     for c, seed in tqdm(todo, desc='runs', unit='run'):
         began = time.monotonic()
         styles = ('rich', 'short') if c in (Condition(), Condition(style='short')) else ('rich',)
-        with tempfile.TemporaryDirectory() as d: got = measure(bench, learn(bench, c, effort, Path(d), seed), n, styles)
-        rows.append(dict(condition=asdict(c), seed=seed, minutes=round((time.monotonic() - began)/60, 2), **got))
+        with tempfile.TemporaryDirectory() as d:
+            got = measure(bench, learn(bench, c, effort, Path(d), seed), n, styles)
+        rows.append(dict(condition=asdict(c), seed=seed, minutes=round((time.monotonic() - began) / 60, 2), **got))
         rows.sort(key=lambda r: (key(Condition(**r['condition'])), r['seed']))
         write_json(file, state | dict(rows=rows, machine=machine(), commit=commit(), date=str(date.today())))
-        (out/'figures').mkdir(exist_ok=True); captions_figure(read_json(file)).savefig(out/'figures'/'captions.png', dpi=110, facecolor='white')
+        (out / 'figures').mkdir(exist_ok=True)
+        captions_figure(read_json(file)).savefig(out / 'figures' / 'captions.png', dpi=110, facecolor='white')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -1,6 +1,7 @@
 """Build the site from the notebooks, the pages beside this file and the result files: `make docs`. Nothing is executed and nothing is downloaded; Sphinx renders.
 
 A chapter's page is its notebook with saved outputs, without directives, and a reference of what its module exports at the end."""
+
 import ast, importlib, json, os, re, shutil, sys, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,174 +15,271 @@ root, here = Path(__file__).resolve().parents[2], Path(__file__).resolve().paren
 sys.path.insert(0, str(here.parent))
 import tables
 
-work, out, cfg = root/'_proc', root/'_docs', get_config(path=root)
-src = work/'site'
+work, out, cfg = root / '_proc', root / '_docs', get_config(path=root)
+src = work / 'site'
 github, base = f'{cfg.git_url}/blob/{cfg.branch}', f'{cfg.doc_host}{cfg.doc_baseurl}/'
 DIRECTIVE = re.compile(r'^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
 BAR = re.compile(r'\d+%\|')
-LONG = 30    # lines of code that are shown without a click
-HEAVY = 200_000    # bytes of a figure
-problems = []    # each a line; any of them fails the build
+LONG = 30  # lines of code that are shown without a click
+HEAVY = 200_000  # bytes of a figure
+problems = []  # each a line; any of them fails the build
 
-def directives(source: str) -> dict: return dict(m.groups() for m in map(DIRECTIVE.match, source.splitlines()) if m)
-def without_directives(source: str) -> str: return '\n'.join(l for l in source.splitlines() if not DIRECTIVE.match(l)).strip()
+
+def directives(source: str) -> dict:
+    return dict(m.groups() for m in map(DIRECTIVE.match, source.splitlines()) if m)
+
+
+def without_directives(source: str) -> str:
+    return '\n'.join(l for l in source.splitlines() if not DIRECTIVE.match(l)).strip()
+
 
 @dataclass
 class Definition:
     "Something that a module exports."
-    name: str       # 'grid', 'Studio', 'Studio.wait'
-    kind: str       # 'function', 'class', 'method', 'data'
+
+    name: str  # 'grid', 'Studio', 'Studio.wait'
+    kind: str  # 'function', 'class', 'method', 'data'
     signature: str  # '(a: int = 1) -> str'
     object: object
-    module: str     # 'minisd.base.viz'
+    module: str  # 'minisd.base.viz'
     lines: tuple[int, int]  # in the module
-    helps: dict    # parameter -> what the command line says of it
+    helps: dict  # parameter -> what the command line says of it
 
     @property
-    def full(self): return f'{self.module}.{self.name}'
+    def full(self):
+        return f'{self.module}.{self.name}'
+
 
 def plain(node):
     "`Annotated[T, ...]`, as the command line has it, is T here."
+
     class Bare(ast.NodeTransformer):
-        def visit_Subscript(self, n): return self.visit(n.slice.elts[0]) if ast.unparse(n.value) == 'Annotated' else self.generic_visit(n)
+        def visit_Subscript(self, n):
+            return self.visit(n.slice.elts[0]) if ast.unparse(n.value) == 'Annotated' else self.generic_visit(n)
+
     return Bare().visit(node)
+
 
 def helps(node) -> dict:
     "What the command line says of parameters."
     found = {}
     for a in [*node.args.args, *node.args.kwonlyargs]:
         for k in ast.walk(a.annotation) if a.annotation else ():
-            if isinstance(k, ast.keyword) and k.arg == 'help' and isinstance(k.value, ast.Constant): found[a.arg] = k.value.value
+            if isinstance(k, ast.keyword) and k.arg == 'help' and isinstance(k.value, ast.Constant):
+                found[a.arg] = k.value.value
     return found
+
 
 def signature(node) -> str:
     "A definition's parameters as they are written."
     node = plain(node)
     args = node.args
-    if args.args and args.args[0].arg in ('self', 'cls'): args.args = args.args[1:]
+    if args.args and args.args[0].arg in ('self', 'cls'):
+        args.args = args.args[1:]
     return f'({ast.unparse(args)})' + (f' -> {ast.unparse(node.returns)}' if node.returns else '')
+
 
 def owner(node) -> str | None:
     "The class that a patched function becomes a method of."
     patched = any(ast.unparse(d).startswith('patch') for d in getattr(node, 'decorator_list', ()))
     return ast.unparse(node.args.args[0].annotation).strip('"\'') if patched else None
 
+
 def definitions(module: str) -> list[Definition]:
     "What a module defines for others: functions, classes and their methods, constants in capitals."
-    file, found = root/(module.replace('.', '/') + '.py'), []
+    file, found = root / (module.replace('.', '/') + '.py'), []
     loaded, functions = importlib.import_module(module), (ast.FunctionDef, ast.AsyncFunctionDef)
+
     def add(name, kind, node, sig=None):
         obj, told = loaded, helps(node) if isinstance(node, functions) else {}
         sig = signature(node) if sig is None else sig
-        for part in name.split('.'): obj = getattr(obj, part)
+        for part in name.split('.'):
+            obj = getattr(obj, part)
         found.append(Definition(name, kind, sig, obj, module, (node.lineno, node.end_lineno), told))
+
     for node in ast.parse(file.read_text(encoding='utf-8')).body:
         if isinstance(node, functions):
             of = owner(node)
-            if not node.name.startswith('_'): add(f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node)
+            if not node.name.startswith('_'):
+                add(f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node)
         elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
             make = next((n for n in node.body if isinstance(n, functions) and n.name == '__init__'), None)
-            fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)] if any('dataclass' in ast.unparse(d) for d in node.decorator_list) else []
+            fields = (
+                [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
+                if any('dataclass' in ast.unparse(d) for d in node.decorator_list)
+                else []
+            )
             add(node.name, 'class', node, signature(make) if make else f'({", ".join(fields)})')
             for n in node.body:
-                if isinstance(n, functions) and not n.name.startswith('_') and ast.get_docstring(n): add(f'{node.name}.{n.name}', 'method', n)
+                if isinstance(n, functions) and not n.name.startswith('_') and ast.get_docstring(n):
+                    add(f'{node.name}.{n.name}', 'method', n)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             names = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if all(isinstance(t, ast.Name) and t.id.isupper() for t in names): add(names[0].id, 'data', node, '')
+            if all(isinstance(t, ast.Name) and t.id.isupper() for t in names):
+                add(names[0].id, 'data', node, '')
     return found
 
-def cell_text(text) -> str: return ' '.join(str(text).split()).replace('|', '\\|')
+
+def cell_text(text) -> str:
+    return ' '.join(str(text).split()).replace('|', '\\|')
+
 
 def parameters(d: Definition) -> str:
     "Its parameters as a table: those whose meaning is told."
-    try: found = docments(d.object, full=True, returns=True)
-    except (TypeError, ValueError, OSError): return ''
-    rows = [(n if n != 'return' else 'returns', p.get('docment') or d.helps.get(n)) for n, p in found.items() if n not in ('self', 'cls') and (p.get('docment') or n in d.helps)]
-    return '\n'.join(['| parameter | meaning |', '|---|---|', *(f'| {"*returns*" if n == "returns" else f"`{n}`"} | {cell_text(t)} |' for n, t in rows)]) if rows else ''
+    try:
+        found = docments(d.object, full=True, returns=True)
+    except (TypeError, ValueError, OSError):
+        return ''
+    rows = [
+        (n if n != 'return' else 'returns', p.get('docment') or d.helps.get(n))
+        for n, p in found.items()
+        if n not in ('self', 'cls') and (p.get('docment') or n in d.helps)
+    ]
+    return (
+        '\n'.join(
+            [
+                '| parameter | meaning |',
+                '|---|---|',
+                *(f'| {"*returns*" if n == "returns" else f"`{n}`"} | {cell_text(t)} |' for n, t in rows),
+            ]
+        )
+        if rows
+        else ''
+    )
+
 
 def entry(d: Definition, link) -> str:
     "A definition for Sphinx's Python domain: signature, docstring, table of parameters."
-    if d.kind == 'data': return f'````{{py:data}} {d.name}\n:module: {d.module}\n````'
-    doc = link(' '.join((getattr(d.object, '__doc__', None) or '').split())) if d.kind != 'class' or not str(d.object.__doc__).startswith(f'{d.name}(') else ''
+    if d.kind == 'data':
+        return f'````{{py:data}} {d.name}\n:module: {d.module}\n````'
+    doc = (
+        link(' '.join((getattr(d.object, '__doc__', None) or '').split()))
+        if d.kind != 'class' or not str(d.object.__doc__).startswith(f'{d.name}(')
+        else ''
+    )
     return f'````{{py:{d.kind}}} {d.name}{d.signature}\n:module: {d.module}\n\n{doc}\n\n{link(parameters(d))}\n````'
+
 
 class Names:
     "Where back-ticked names lead to."
+
     def __init__(self, by_module: dict):
         self.modules, self.full, self.by_name = set(by_module), {d.full: d for ds in by_module.values() for d in ds}, {}
-        for d in self.full.values(): self.by_name.setdefault(d.name, []).append(d)
+        for d in self.full.values():
+            self.by_name.setdefault(d.name, []).append(d)
 
     def find(self, name: str, module: str | None, imported: set):
         "A definition by the name that a reader of this page would mean, or None."
         name = name.removesuffix('()')
-        if name in self.full: return self.full[name]
+        if name in self.full:
+            return self.full[name]
         here, all_of = [d for d in self.by_name.get(name, ()) if d.module == module], self.by_name.get(name, [])
-        if here: return here[0]
-        telling = '.' in name or '_' in name or not name.islower()    # a plain word may just be a word
+        if here:
+            return here[0]
+        telling = '.' in name or '_' in name or not name.islower()  # a plain word may just be a word
         return all_of[0] if len(all_of) == 1 and (telling or name in imported) else None
 
     def linker(self, module: str | None, imported: set):
         "A function that links the back-ticked names of a Markdown text, outside of code blocks and of links."
+
         def one(m):
-            if m[1] in self.modules: return f'{{py:mod}}`{m[1]}`'
+            if m[1] in self.modules:
+                return f'{{py:mod}}`{m[1]}`'
             d = self.find(m[1], module, imported)
             return f'{{py:obj}}`{m[1]} <{d.full}>`' if d else m[0]
+
         def line(text):
-            if m := re.match(r'\| `\w+` (?=\|)', text): return m[0] + line(text[m.end():])    # a parameter's name is no name of ours
-            return re.sub(r'(?<![`\[{}])`([A-Za-z_][\w.]*(?:\(\))?)`(?![`\]])', one, text) if not text.startswith('#') else text
+            if m := re.match(r'\| `\w+` (?=\|)', text):
+                return m[0] + line(text[m.end() :])  # a parameter's name is no name of ours
+            return (
+                re.sub(r'(?<![`\[{}])`([A-Za-z_][\w.]*(?:\(\))?)`(?![`\]])', one, text)
+                if not text.startswith('#')
+                else text
+            )
+
         def link(text):
             fenced, lines = False, []
             for l in text.split('\n'):
-                if l.lstrip().startswith('```'): fenced = not fenced
+                if l.lstrip().startswith('```'):
+                    fenced = not fenced
                 lines.append(l if fenced else line(l))
             return '\n'.join(lines)
+
         return link
+
 
 def page_of(path: Path) -> Path | None:
     "A notebook's place among the pages; None for another file."
-    return path.relative_to(root/'nbs') if path.suffix == '.ipynb' and path.is_relative_to(root/'nbs') else None
+    return path.relative_to(root / 'nbs') if path.suffix == '.ipynb' and path.is_relative_to(root / 'nbs') else None
+
 
 def light(figure: Path) -> Path:
     "A figure's file on the site: large ones are WebP there."
-    return figure.with_suffix('.webp') if figure.suffix == '.png' and (root/figure).stat().st_size > HEAVY else figure
+    return figure.with_suffix('.webp') if figure.suffix == '.png' and (root / figure).stat().st_size > HEAVY else figure
+
 
 def copy_figures():
     "Figures for the pages, the gallery's beside them: its page is HTML."
     from PIL import Image
-    for f in (root/'figures').glob('*.*'):
-        to = src/light(f.relative_to(root))
+
+    for f in (root / 'figures').glob('*.*'):
+        to = src / light(f.relative_to(root))
         to.parent.mkdir(exist_ok=True)
-        if to.suffix == f.suffix: shutil.copy(f, to)
-        else: Image.open(f).convert('RGB').save(to, quality=92, method=6)
-    shutil.copytree(root/'figures'/'gallery', work/'extra'/'figures'/'gallery')
-    Image.open(root/'figures'/'gallery'/'3.png').crop((18, 0, 50, 32)).save(src/'favicon.png')    # a balloon
+        if to.suffix == f.suffix:
+            shutil.copy(f, to)
+        else:
+            Image.open(f).convert('RGB').save(to, quality=92, method=6)
+    shutil.copytree(root / 'figures' / 'gallery', work / 'extra' / 'figures' / 'gallery')
+    Image.open(root / 'figures' / 'gallery' / '3.png').crop((18, 0, 50, 32)).save(src / 'favicon.png')  # a balloon
+
 
 def relink(text: str, file: Path, page: Path) -> str:
     "Links relative to a file of the repository, as links of its page: notebooks are pages, figures are copied, the rest is on GitHub."
+
     def one(m):
         target, _, anchor = m[2].partition('#')
-        if target.startswith(base): return f'{m[1]}({os.path.relpath(target.removeprefix(base).removesuffix(".html"), page.parent)}.md{"#" + anchor if anchor else ""})'    # the published site's pages
-        if not target or re.match(r'[a-z]+:', target) or (here/'pages'/target).is_file(): return m[0]
-        path = (file.parent/target).resolve()
-        if not path.exists(): problems.append(f'{file.relative_to(root)}: the link to {m[2]} leads nowhere'); return m[0]
-        if page_of(path) or path.is_relative_to(root/'figures'):
-            goal = src/(page_of(path) or light(path.relative_to(root)))
-            return f'{m[1]}({os.path.relpath(goal, (src/page).parent)}{"#" + anchor if anchor else ""})'
+        if target.startswith(base):
+            return f'{m[1]}({os.path.relpath(target.removeprefix(base).removesuffix(".html"), page.parent)}.md{"#" + anchor if anchor else ""})'  # the published site's pages
+        if not target or re.match(r'[a-z]+:', target) or (here / 'pages' / target).is_file():
+            return m[0]
+        path = (file.parent / target).resolve()
+        if not path.exists():
+            problems.append(f'{file.relative_to(root)}: the link to {m[2]} leads nowhere')
+            return m[0]
+        if page_of(path) or path.is_relative_to(root / 'figures'):
+            goal = src / (page_of(path) or light(path.relative_to(root)))
+            return f'{m[1]}({os.path.relpath(goal, (src / page).parent)}{"#" + anchor if anchor else ""})'
         return f'{m[1]}({github.replace("/blob/", "/tree/") if path.is_dir() else github}/{path.relative_to(root)})'
+
     return re.sub(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)', one, text)
+
 
 def tabled(text: str) -> str:
     "A page's text with its tables filled in."
     return re.sub(r'<!-- (\w+) -->(?:.*?<!-- /\1 -->)?', lambda m: getattr(tables, m[1])(), text, flags=re.S)
 
+
 def imports(nb) -> set:
     "Names that a notebook imports from the package."
-    code = '\n'.join(without_directives(c.source) for c in nb.cells if c.cell_type == 'code' and re.search(r'^(from|import) ', c.source, re.M))
+    code = '\n'.join(
+        without_directives(c.source)
+        for c in nb.cells
+        if c.cell_type == 'code' and re.search(r'^(from|import) ', c.source, re.M)
+    )
     return {n for line in re.findall(r'^from minisd\S* import (.+)$', code, re.M) for n in re.split(r'[\s,]+', line)}
 
+
 def module_of(nb) -> str | None:
-    return next((f"minisd.{directives(c.source)['default_exp']}" for c in nb.cells if c.cell_type == 'code' and 'default_exp' in directives(c.source)), None)
+    return next(
+        (
+            f"minisd.{directives(c.source)['default_exp']}"
+            for c in nb.cells
+            if c.cell_type == 'code' and 'default_exp' in directives(c.source)
+        ),
+        None,
+    )
+
 
 def head(file: Path, module: str | None) -> str:
     "A line of links under the title."
@@ -191,29 +289,52 @@ def head(file: Path, module: str | None) -> str:
     runs = f'[Open in Colab]({colab}) · ' if re.match(r'\d\d_|colab', file.name) else ''
     return f'\n\n{runs}[Notebook on GitHub]({github}/{path}){code}'
 
+
 def code_cell(c, file: Path):
     "A code cell without directives, folded if long; what its output shows is said for those who can't see it."
     d, lines = directives(c.source), len(without_directives(c.source).splitlines())
     pictures = [o for o in c.outputs if any(k.startswith('image/') for k in o.get('data', {}))]
     c.source, tags = without_directives(c.source), c.metadata.setdefault('tags', [])
-    what = 'imports' if IMPORTS.fullmatch(c.source) else f'code ({lines} lines)' if 'export' in d and lines > LONG else ''
-    if what and not file.name.startswith('index'): tags.append('hide-input'); c.metadata['mystnb'] = dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
-    c.outputs = [o for o in c.outputs if not (o.output_type == 'display_data' and BAR.search(o.get('data', {}).get('text/plain', '')))]    # progress bars
-    if any(BAR.search(str(o.get('text', '') or o.get('data', {}).get('text/plain', ''))) for o in c.outputs if o.get('name') != 'stderr'): problems.append(f'{file.relative_to(root)}: cell {c.id} has a progress bar among its results')
+    what = (
+        'imports' if IMPORTS.fullmatch(c.source) else f'code ({lines} lines)' if 'export' in d and lines > LONG else ''
+    )
+    if what and not file.name.startswith('index'):
+        tags.append('hide-input')
+        c.metadata['mystnb'] = dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
+    c.outputs = [
+        o
+        for o in c.outputs
+        if not (o.output_type == 'display_data' and BAR.search(o.get('data', {}).get('text/plain', '')))
+    ]  # progress bars
+    if any(
+        BAR.search(str(o.get('text', '') or o.get('data', {}).get('text/plain', '')))
+        for o in c.outputs
+        if o.get('name') != 'stderr'
+    ):
+        problems.append(f'{file.relative_to(root)}: cell {c.id} has a progress bar among its results')
     for o in c.outputs:
-        o.get('data', {}).pop('application/vnd.jupyter.widget-view+json', None)    # a widget without its kernel; the still picture is shown
-        if 'image/png' in o.get('data', {}): o.data.pop('image/jpeg', None)
-    if pictures and not d.get('fig-alt'): problems.append(f'{file.relative_to(root)}: cell {c.id} shows a picture and has no #| fig-alt')
-    if pictures: c.metadata.setdefault('mystnb', {})['image'] = dict(alt=d.get('fig-alt', ''))
+        o.get('data', {}).pop(
+            'application/vnd.jupyter.widget-view+json', None
+        )  # a widget without its kernel; the still picture is shown
+        if 'image/png' in o.get('data', {}):
+            o.data.pop('image/jpeg', None)
+    if pictures and not d.get('fig-alt'):
+        problems.append(f'{file.relative_to(root)}: cell {c.id} shows a picture and has no #| fig-alt')
+    if pictures:
+        c.metadata.setdefault('mystnb', {})['image'] = dict(alt=d.get('fig-alt', ''))
     return c
+
 
 def merged(cells: list) -> list:
     "Neighbouring cells of imports as one."
     out = []
     for c in cells:
-        if out and all(x.cell_type == 'code' and IMPORTS.fullmatch(x.source) for x in (out[-1], c)): out[-1].source += f'\n\n{c.source}'
-        else: out.append(c)
+        if out and all(x.cell_type == 'code' and IMPORTS.fullmatch(x.source) for x in (out[-1], c)):
+            out[-1].source += f'\n\n{c.source}'
+        else:
+            out.append(c)
     return out
+
 
 def convert(file: Path, names: Names, by_module: dict):
     "A notebook as Sphinx is to read it."
@@ -224,9 +345,15 @@ def convert(file: Path, names: Names, by_module: dict):
         if c.cell_type == 'markdown':
             c.source = link(relink(c.source, file, page))
             cells.append(c)
-        elif c.cell_type == 'code' and without_directives(c.source) and not {'hide', 'default_exp'} & set(directives(c.source)):
+        elif (
+            c.cell_type == 'code'
+            and without_directives(c.source)
+            and not {'hide', 'default_exp'} & set(directives(c.source))
+        ):
             cells.append(code_cell(c, file))
-            told = [o.data['text/markdown'] for o in c.outputs if 'text/markdown' in o.get('data', {})]    # as cells of their own, so that their links are links of the site
+            told = [
+                o.data['text/markdown'] for o in c.outputs if 'text/markdown' in o.get('data', {})
+            ]  # as cells of their own, so that their links are links of the site
             c.outputs = [o for o in c.outputs if 'text/markdown' not in o.get('data', {})]
             cells += [new_markdown_cell(relink(t, file, page)) for t in told]
     cells[0].source += head(file, module)
@@ -234,39 +361,75 @@ def convert(file: Path, names: Names, by_module: dict):
         entries = '\n\n'.join(entry(d, link) for d in by_module[module])
         cells.append(new_markdown_cell(f'## Reference\n\n```{{py:module}} {module}\n```\n\n{entries}'))
     nb.cells = merged(cells)
-    nb.metadata = dict(kernelspec=dict(display_name='Python 3', language='python', name='python3'), language_info=dict(name='python', pygments_lexer='ipython3'))
-    (src/page).parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nb, src/page)
+    nb.metadata = dict(
+        kernelspec=dict(display_name='Python 3', language='python', name='python3'),
+        language_info=dict(name='python', pygments_lexer='ipython3'),
+    )
+    (src / page).parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, src / page)
 
-def title(page: str) -> str: return nbformat.read(src/f'{page}.ipynb', 4).cells[0].source.splitlines()[0].removeprefix('# ')
+
+def title(page: str) -> str:
+    return nbformat.read(src / f'{page}.ipynb', 4).cells[0].source.splitlines()[0].removeprefix('# ')
+
 
 def contents(nb, toc: dict):
     "The index page's tables of contents."
     for caption, pages in toc.items():
-        numbered = [f'{p[:2]} {title(p)} <{p}>' if p[:2].isdigit() else 'All names <genindex>' if p == 'genindex' else p for p in pages]
-        nb.cells.append(new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(numbered) + '\n```'))
+        numbered = [
+            f'{p[:2]} {title(p)} <{p}>' if p[:2].isdigit() else 'All names <genindex>' if p == 'genindex' else p
+            for p in pages
+        ]
+        nb.cells.append(
+            new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(numbered) + '\n```')
+        )
+
 
 def main():
-    t, toc = time.time(), json.loads((here/'contents.json').read_text(encoding='utf-8'))
+    t, toc = time.time(), json.loads((here / 'contents.json').read_text(encoding='utf-8'))
     shutil.rmtree(work, ignore_errors=True), src.mkdir(parents=True)
-    notebooks = [f for f in sorted((root/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
+    notebooks = [f for f in sorted((root / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
     modules = {m for f in notebooks if (m := module_of(nbformat.read(f, 4)))}
     by_module = {m: definitions(m) for m in sorted(modules)}
     names = Names(by_module)
-    for f in notebooks: convert(f, names, by_module)
-    shutil.copy(root/'.github'/'CONTRIBUTING.md', src/'contributing.md')
-    for f in sorted((here/'pages').glob('*.md')):
-        (src/f.name).write_text(names.linker(None, set())(relink(tabled(f.read_text(encoding='utf-8')), root/'README.md', Path(f.name))), encoding='utf-8')
+    for f in notebooks:
+        convert(f, names, by_module)
+    shutil.copy(root / '.github' / 'CONTRIBUTING.md', src / 'contributing.md')
+    for f in sorted((here / 'pages').glob('*.md')):
+        (src / f.name).write_text(
+            names.linker(None, set())(relink(tabled(f.read_text(encoding='utf-8')), root / 'README.md', Path(f.name))),
+            encoding='utf-8',
+        )
     copy_figures()
-    index = nbformat.read(src/'index.ipynb', 4)
-    contents(index, toc), nbformat.write(index, src/'index.ipynb')
-    (src/'sources.json').write_text(json.dumps({d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}))
+    index = nbformat.read(src / 'index.ipynb', 4)
+    contents(index, toc), nbformat.write(index, src / 'index.ipynb')
+    (src / 'sources.json').write_text(
+        json.dumps({d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()})
+    )
     print(f'{len(notebooks)} notebooks, {len(names.full)} API entries: {time.time() - t:.0f} s')
     from sphinx.cmd.build import main as sphinx
-    status = sphinx(['-q', '-W', '--keep-going', '-b', 'html', '-c', str(here), '-d', str(work/'doctrees'), str(src), str(work/'html')])
-    shutil.rmtree(out, ignore_errors=True), (work/'html').rename(out), (out/'.nojekyll').touch()
-    if problems: print('\n'.join(problems), file=sys.stderr)
+
+    status = sphinx(
+        [
+            '-q',
+            '-W',
+            '--keep-going',
+            '-b',
+            'html',
+            '-c',
+            str(here),
+            '-d',
+            str(work / 'doctrees'),
+            str(src),
+            str(work / 'html'),
+        ]
+    )
+    shutil.rmtree(out, ignore_errors=True), (work / 'html').rename(out), (out / '.nojekyll').touch()
+    if problems:
+        print('\n'.join(problems), file=sys.stderr)
     print(f'_docs/index.html: {time.time() - t:.0f} s' + (', with the faults above' if status or problems else ''))
     return status or bool(problems)
 
-if __name__ == '__main__': sys.exit(main())
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -21,45 +21,68 @@ from typing import Annotated
 import typer
 
 # %% ../../nbs/apps/cli.ipynb #aec2e4bd
-FOLDERS = 'model', 'models', 'data', 'source'                                        # texts that may be paths
+FOLDERS = 'model', 'models', 'data', 'source'  # texts that may be paths
+
 
 def at_home(
     value,  # a path, a text, or several
     text: bool = False,  # whether a text is a path, too
 ):
     "A leading ~ as the home folder."
-    if isinstance(value, (list, tuple)): return type(value)(at_home(v, text) for v in value)
-    if isinstance(value, Path) or text and isinstance(value, str): return type(value)(os.path.expanduser(value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(at_home(v, text) for v in value)
+    if isinstance(value, Path) or text and isinstance(value, str):
+        return type(value)(os.path.expanduser(value))
     return value
+
 
 class Commands(typer.Typer):
     "Commands whose paths may all begin with ~."
+
     def command(self, *args, **kwargs):
         register = super().command(*args, **kwargs)
+
         def add(f):
             @wraps(f)
-            def at_home_first(**values): return f(**{k: at_home(v, k in FOLDERS) for k, v in values.items()})
+            def at_home_first(**values):
+                return f(**{k: at_home(v, k in FOLDERS) for k, v in values.items()})
+
             register(at_home_first)
             return f
+
         return add
 
 # %% ../../nbs/apps/cli.ipynb #e0fe1105
-app = Commands(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
-                  help='A text-to-image latent diffusion model from scratch.', context_settings=dict(help_option_names=['-h', '--help']))
+app = Commands(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help='A text-to-image latent diffusion model from scratch.',
+    context_settings=dict(help_option_names=['-h', '--help']),
+)
+
 
 def say_version(
     wanted: bool,  # whether --version was given
 ):
     "Print the version, and nothing else."
-    if not wanted: return
+    if not wanted:
+        return
     from minisd import __version__
+
     print(f'minisd {__version__}')
     raise typer.Exit()
 
+
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option('--version', is_eager=True, callback=say_version, help='say which version this is')] = False,
-): pass
+    version: Annotated[
+        bool, typer.Option('--version', is_eager=True, callback=say_version, help='say which version this is')
+    ] = False,
+):
+    pass
+
 
 def source_options(
     data: str,  # "world", or a data set
@@ -73,19 +96,28 @@ def source_options(
         raise ValueError(f'--{name} is for a data set, and the world needs none: name a data set')
     return options
 
-Encoding = Annotated[str | None, typer.Option(help='of captions in text files without a byte order mark, such as cp1252 or cp932 [default: utf-8]')]
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(help='of captions in text files without a byte order mark, such as cp1252 or cp932 [default: utf-8]'),
+]
+
 
 def parse_set(
     pairs: list[str],  # "field=value", the value as JSON or as plain text
 ) -> dict:
     "Fields of a configuration from the command line."
     import json
+
     out = {}
     for pair in pairs:
         name, eq, value = pair.partition('=')
-        if not eq or not name: raise ValueError(f'--set {pair!r}: write field=value, such as lr=0.001')
-        try: out[name] = json.loads(value)
-        except ValueError: out[name] = value
+        if not eq or not name:
+            raise ValueError(f'--set {pair!r}: write field=value, such as lr=0.001')
+        try:
+            out[name] = json.loads(value)
+        except ValueError:
+            out[name] = value
     return out
 
 # %% ../../nbs/apps/cli.ipynb #e5538132
@@ -93,42 +125,91 @@ def parse_set(
 def train(
     stage: Annotated[str, typer.Argument(help='all, vae, clip or unet')] = 'all',
     preset: Annotated[str, typer.Option(help='nano or base')] = 'nano',
-    out: Annotated[Path, typer.Option(help='folder for models, checkpoints and logs; a run found there goes on')] = Path('runs/nano'),
-    data: Annotated[str, typer.Option(help='"world", a folder with pictures and metadata.jsonl, what minisd prepare wrote, .tar or .parquet files, or hf://owner/name; what is more than memory holds is streamed')] = 'world',
+    out: Annotated[
+        Path, typer.Option(help='folder for models, checkpoints and logs; a run found there goes on')
+    ] = Path('runs/nano'),
+    data: Annotated[
+        str,
+        typer.Option(
+            help='"world", a folder with pictures and metadata.jsonl, what minisd prepare wrote, .tar or .parquet files, or hf://owner/name; what is more than memory holds is streamed'
+        ),
+    ] = 'world',
     steps: Annotated[int | None, typer.Option(help="optimizer updates of each stage [default: the preset's]")] = None,
     minutes: Annotated[float | None, typer.Option(help='stop cleanly after so many minutes')] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a micro-batch [default: the preset's]")] = None,
     seed: Annotated[int, typer.Option(help='all randomness follows from it')] = 0,
-    anyway: Annotated[bool, typer.Option('--anyway', help='go on even if the configuration, the data or the seed is another than the stored one')] = False,
-    text_column: Annotated[str | None, typer.Option(help='column with the captions, if --data is a source to stream [default: found]')] = None,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            '--anyway', help='go on even if the configuration, the data or the seed is another than the stored one'
+        ),
+    ] = False,
+    text_column: Annotated[
+        str | None, typer.Option(help='column with the captions, if --data is a source to stream [default: found]')
+    ] = None,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
-    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
-    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
+    template: Annotated[
+        str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')
+    ] = None,
     encoding: Encoding = None,
-    fields: Annotated[list[str], typer.Option('--set', metavar='FIELD=VALUE', help='any other field of TrainConfig; may be repeated')] = [],
+    fields: Annotated[
+        list[str], typer.Option('--set', metavar='FIELD=VALUE', help='any other field of TrainConfig; may be repeated')
+    ] = [],
 ):
     "Train the VAE, then CLIP, then the UNet. Started again with the same options, it goes on where it was. On several GPUs: accelerate launch -m minisd train …"
     from minisd.base.threads import spin_briefly
+
     spin_briefly()
     from minisd.train import train
+
     more = parse_set(fields)
-    if bad := more.keys() & {'stage', 'preset', 'out', 'data', 'steps', 'minutes', 'batch', 'seed', 'anyway'}: raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
-    source = dict(text_column=text_column, image_column=image_column, split=split, template=template, recipe=recipe, encoding=encoding)
-    train(stage, preset, out, data, steps, minutes, batch, seed, anyway, **more | {k: v for k, v in source.items() if v is not None})
+    if bad := more.keys() & {'stage', 'preset', 'out', 'data', 'steps', 'minutes', 'batch', 'seed', 'anyway'}:
+        raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
+    source = dict(
+        text_column=text_column,
+        image_column=image_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
+    )
+    train(
+        stage,
+        preset,
+        out,
+        data,
+        steps,
+        minutes,
+        batch,
+        seed,
+        anyway,
+        **more | {k: v for k, v in source.items() if v is not None},
+    )
+
 
 @app.command('curves')
 def draw_curves(
     run: Annotated[Path, typer.Argument(help='folder that train --out wrote')],
-    out: Annotated[Path | None, typer.Option(help='picture to write; if there is one it takes the next name [default: curves.png in that folder, drawn anew]')] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help='picture to write; if there is one it takes the next name [default: curves.png in that folder, drawn anew]'
+        ),
+    ] = None,
 ):
     "Draw losses, learning rate, gradient norm and speed of a run from its logs."
     from minisd.base.core import home, write_atomic, write_new
     from minisd.base.viz import run_curves
-    write, out = (write_new, home(out)) if out else (write_atomic, home(run)/'curves.png')
+
+    write, out = (write_new, home(out)) if out else (write_atomic, home(run) / 'curves.png')
     fig = run_curves(home(run))
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
+
 
 @app.command('plan')
 def make_plan(
@@ -143,37 +224,63 @@ def make_plan(
     "Say what fits on a GPU and how long training takes, without the GPU."
     from minisd.base.core import number
     from minisd.measuring.plan import plan, show_plan
-    number('--images', images, 1, 1e15), number('--utilisation', utilisation, 1e-3, 1), number('--headroom', headroom, 0, 0.9)
+
+    (
+        number('--images', images, 1, 1e15),
+        number('--utilisation', utilisation, 1e-3, 1),
+        number('--headroom', headroom, 0, 0.9),
+    )
     print(show_plan(plan(stage, preset, gpu, size, headroom), images, utilisation))
 
 # %% ../../nbs/apps/cli.ipynb #dff3e924
 @app.command('captions')
 def report_captions(
-    source: Annotated[str, typer.Argument(help='"world" or "world:generic", a folder, .tar or .parquet files, hf://owner/name, or a .txt file with a caption a line')],
-    words: Annotated[list[Path], typer.Option(help='text file with a word a line, to count instead of nature and objects; may be repeated')] = [],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help='"world" or "world:generic", a folder, .tar or .parquet files, hf://owner/name, or a .txt file with a caption a line'
+        ),
+    ],
+    words: Annotated[
+        list[Path],
+        typer.Option(help='text file with a word a line, to count instead of nature and objects; may be repeated'),
+    ] = [],
     n: Annotated[int, typer.Option(min=1, help='captions to read, at most')] = 100_000,
     batch: Annotated[int, typer.Option(min=1, help='rows of the contrastive loss that will see them')] = 64,
     out: Annotated[Path | None, typer.Option(help='JSON file to write')] = None,
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
-    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
-    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
+    template: Annotated[
+        str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')
+    ] = None,
     encoding: Encoding = None,
 ):
     "Score captions: duplicates, information, concepts, and which share would teach nothing."
     from collections import Counter
     from minisd.pictures.quality import caption_report, captions_of, read_words, report_text
     from minisd.base.core import write_json
-    if out: check_out(out, pictures=False)
-    if len({f.stem for f in words}) < len(words): raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
+
+    if out:
+        check_out(out, pictures=False)
+    if len({f.stem for f in words}) < len(words):
+        raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     lists, skipped = {f.stem: read_words(f, encoding) for f in words}, Counter()
-    options = source_options(source, text=text_column, image=image_column, split=split, template=template, recipe=recipe,
-                             encoding=encoding)
+    options = source_options(
+        source, text=text_column, image=image_column, split=split, template=template, recipe=recipe, encoding=encoding
+    )
     report = caption_report(captions_of(source, n, skipped, **options), lists or None, batch)
     print(report_text(report, Path(source).name))
-    if skipped: print(f'{sum(skipped.values()):,} rows left out: ' + ', '.join(f'{why} ({c:,})' for why, c in skipped.most_common(5)))
-    if out: print(write_json(out, dict(source=source, skipped=dict(skipped), **report)))
+    if skipped:
+        print(
+            f'{sum(skipped.values()):,} rows left out: '
+            + ', '.join(f'{why} ({c:,})' for why, c in skipped.most_common(5))
+        )
+    if out:
+        print(write_json(out, dict(source=source, skipped=dict(skipped), **report)))
 
 # %% ../../nbs/apps/cli.ipynb #a3248f87
 def parse_bounds(
@@ -184,50 +291,96 @@ def parse_bounds(
     out = {}
     for pair in pairs:
         name, _, value = pair.partition('=')
-        try: out[name] = float(value)
-        except ValueError: raise ValueError(f'{option} {pair!r}: write column=number, such as aesthetic=5') from None
+        try:
+            out[name] = float(value)
+        except ValueError:
+            raise ValueError(f'{option} {pair!r}: write column=number, such as aesthetic=5') from None
     return out
+
 
 @app.command('prepare')
 def prepare_source(
     source: Annotated[str, typer.Argument(help='a folder with pictures, .tar or .parquet files, or hf://owner/name')],
     out: Annotated[Path, typer.Argument(help='folder to make; an interrupted one goes on')],
     size: Annotated[int, typer.Option(help='shorter side, pixels')] = 256,
-    crop: Annotated[str, typer.Option(help="centre: cut to a square; random: stored whole, with a square's coordinates")] = 'centre',
+    crop: Annotated[
+        str, typer.Option(help="centre: cut to a square; random: stored whole, with a square's coordinates")
+    ] = 'centre',
     format: Annotated[str, typer.Option(help='webp, jpeg or png')] = 'webp',
     quality: Annotated[int, typer.Option(help='1 to 100')] = 90,
-    min_side: Annotated[int | None, typer.Option(help='shorter side of a source picture, at least, pixels [default: --size]')] = None,
-    max_aspect: Annotated[float, typer.Option(help='longer by shorter side, at most')] = 2.,
-    min_column: Annotated[list[str], typer.Option(metavar='COLUMN=NUMBER', help='smallest value of a column; may be repeated')] = [],
-    max_column: Annotated[list[str], typer.Option(metavar='COLUMN=NUMBER', help='largest value of a column; may be repeated')] = [],
+    min_side: Annotated[
+        int | None, typer.Option(help='shorter side of a source picture, at least, pixels [default: --size]')
+    ] = None,
+    max_aspect: Annotated[float, typer.Option(help='longer by shorter side, at most')] = 2.0,
+    min_column: Annotated[
+        list[str], typer.Option(metavar='COLUMN=NUMBER', help='smallest value of a column; may be repeated')
+    ] = [],
+    max_column: Annotated[
+        list[str], typer.Option(metavar='COLUMN=NUMBER', help='largest value of a column; may be repeated')
+    ] = [],
     min_words: Annotated[int, typer.Option(help='words of a caption, at least')] = 1,
     max_words: Annotated[int, typer.Option(help='words of a caption, at most')] = 1000,
     drop_generic: Annotated[bool, typer.Option('--drop-generic', help='leave captions out that say nothing')] = False,
     as_they_are: Annotated[bool, typer.Option('--no-clean', help='leave captions as they are')] = False,
-    near: Annotated[int, typer.Option(help='bits of 64 in which perceptual hashes of one picture may differ; -1: keep near duplicates')] = 4,
+    near: Annotated[
+        int,
+        typer.Option(help='bits of 64 in which perceptual hashes of one picture may differ; -1: keep near duplicates'),
+    ] = 4,
     validation: Annotated[float, typer.Option(help='share of the pictures for validation')] = 0.01,
     shard: Annotated[int, typer.Option(help='pictures a shard')] = 2000,
     form: Annotated[str, typer.Option(help='webdataset or parquet')] = 'webdataset',
     vocab: Annotated[int | None, typer.Option(help='train a tokenizer of so many tokens')] = None,
     seed: Annotated[int, typer.Option(help='of the random crops')] = 0,
     workers: Annotated[int | None, typer.Option(help='pieces of work at a time [default: one a core]')] = None,
-    engine: Annotated[str, typer.Option(help='processes or ray (the cluster at RAY_ADDRESS, or a local one)')] = 'processes',
+    engine: Annotated[
+        str, typer.Option(help='processes or ray (the cluster at RAY_ADDRESS, or a local one)')
+    ] = 'processes',
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
-    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
-    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
+    template: Annotated[
+        str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')
+    ] = None,
     encoding: Encoding = None,
-    dry: Annotated[bool, typer.Option('--dry-run', help='print the report on the first 1,000 rows and write nothing')] = False,
+    dry: Annotated[
+        bool, typer.Option('--dry-run', help='print the report on the first 1,000 rows and write nothing')
+    ] = False,
 ):
     "Decode, cut, filter and clean pictures and captions into shards for training, with a report."
     from minisd.base.core import number
     from minisd.pictures.prepare import PrepareConfig, dry_run, prepare, show
-    cfg = PrepareConfig(size, crop, format, quality, min_side, max_aspect, parse_bounds('--min-column', min_column), parse_bounds('--max-column', max_column), not as_they_are, min_words, max_words,
-                        drop_generic, None if number('--near', near, -1, 16, whole=True) == -1 else near, validation, shard, form, vocab, seed=seed)
-    options = dict(image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding)
-    if dry: print(dry_run(source, cfg, **options).partition('![')[0].rstrip()); return
-    try: print(show(prepare(source, out, cfg, engine, workers, **options), out))
+
+    cfg = PrepareConfig(
+        size,
+        crop,
+        format,
+        quality,
+        min_side,
+        max_aspect,
+        parse_bounds('--min-column', min_column),
+        parse_bounds('--max-column', max_column),
+        not as_they_are,
+        min_words,
+        max_words,
+        drop_generic,
+        None if number('--near', near, -1, 16, whole=True) == -1 else near,
+        validation,
+        shard,
+        form,
+        vocab,
+        seed=seed,
+    )
+    options = dict(
+        image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+    )
+    if dry:
+        print(dry_run(source, cfg, **options).partition('![')[0].rstrip())
+        return
+    try:
+        print(show(prepare(source, out, cfg, engine, workers, **options), out))
     except KeyboardInterrupt:
         print('minisd: note: what is done is kept; the same command goes on', file=sys.stderr)
         return 130
@@ -239,54 +392,93 @@ def check_out(
 ):
     "Raise in one line, before any work, if `out` can't be written."
     from PIL import Image
-    if pictures and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE: raise ValueError(f'--out {str(out)!r}: the name must end in a picture format such as .png or .jpg')
-    try: out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise OSError(f'--out {str(out)!r}: its folder cannot be made ({e.strerror})') from None
-    if not os.access(out.parent, os.W_OK) or out.is_dir(): raise PermissionError(f'--out {str(out)!r} cannot be written: choose another file or folder')
+
+    if pictures and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+        raise ValueError(f'--out {str(out)!r}: the name must end in a picture format such as .png or .jpg')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OSError(f'--out {str(out)!r}: its folder cannot be made ({e.strerror})') from None
+    if not os.access(out.parent, os.W_OK) or out.is_dir():
+        raise PermissionError(f'--out {str(out)!r} cannot be written: choose another file or folder')
+
 
 def out_names(
     out: Path,  # a file, a folder (existing, or without a suffix), or a pattern with {i}, {seed} and {prompt}
     jobs: list[tuple[str, int]],  # prompt and seed of every picture
 ) -> list[Path]:  # one a picture
     "Where pictures go; `ValueError` in one line for a pattern that can't be."
-    def words(text):                                                             # a name has room for 255 bytes
+
+    def words(text):  # a name has room for 255 bytes
         short = re.sub(r'[^\w]+', '-', text.lower()).strip('-')[:60]
         return short.encode()[:150].decode(errors='ignore') or 'picture'
-    if not out.suffix and not out.is_dir() and re.search(r'\{(i|seed|prompt)\b', str(out)): raise ValueError(f'--out {str(out)!r}: a pattern must end in a picture format, such as {str(out)}.png')
-    if out.is_dir() or not out.suffix: pattern = str(out/'{prompt}-{seed}.png').replace(str(out), str(out).replace('{', '{{').replace('}', '}}'))
-    else: pattern = str(out)
-    try: names = [Path(pattern.format(i=i, seed=seed, prompt=words(prompt))) for i, (prompt, seed) in enumerate(jobs, 1)]
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError): raise ValueError(f'--out {str(out)!r}: the pattern may hold {{i}}, {{seed}} and {{prompt}}, such as out/{{i:03}}-{{seed}}.png') from None
-    for name in names: check_out(name)
+
+    if not out.suffix and not out.is_dir() and re.search(r'\{(i|seed|prompt)\b', str(out)):
+        raise ValueError(f'--out {str(out)!r}: a pattern must end in a picture format, such as {str(out)}.png')
+    if out.is_dir() or not out.suffix:
+        pattern = str(out / '{prompt}-{seed}.png').replace(str(out), str(out).replace('{', '{{').replace('}', '}}'))
+    else:
+        pattern = str(out)
+    try:
+        names = [Path(pattern.format(i=i, seed=seed, prompt=words(prompt))) for i, (prompt, seed) in enumerate(jobs, 1)]
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError):
+        raise ValueError(
+            f'--out {str(out)!r}: the pattern may hold {{i}}, {{seed}} and {{prompt}}, such as out/{{i:03}}-{{seed}}.png'
+        ) from None
+    for name in names:
+        check_out(name)
     return names
+
 
 def read_prompts(
     text: str,  # a prompt, or a file that ends in .txt with one a line
 ) -> list[str]:
     "The prompts that are meant; empty lines are left out."
     from minisd.base.core import decode_text, home, lines_of
-    if not text.lower().endswith('.txt'): return [text]
-    try: data = home(text).read_bytes()
-    except OSError as e: raise OSError(f'{text} cannot be read as a file of prompts ({e.strerror}): name a text file with one a line, or leave .txt off the end of a prompt') from None
+
+    if not text.lower().endswith('.txt'):
+        return [text]
+    try:
+        data = home(text).read_bytes()
+    except OSError as e:
+        raise OSError(
+            f'{text} cannot be read as a file of prompts ({e.strerror}): name a text file with one a line, or leave .txt off the end of a prompt'
+        ) from None
     lines = [l.strip() for l in lines_of(decode_text(data, text))]
-    if not any(lines): raise ValueError(f'{text} holds no prompt: expected one a line')
+    if not any(lines):
+        raise ValueError(f'{text} holds no prompt: expected one a line')
     return [l for l in lines if l]
 
 # %% ../../nbs/apps/cli.ipynb #7f380be3
 Model = Annotated[str, typer.Option(help='a shipped model, a folder, or user/name on the Hub')]
 Steps = Annotated[int | None, typer.Option(help="steps of the solver [default: the model's]")]
-Guidance = Annotated[float | None, typer.Option(help="guidance scale: 1 means none, 0 ignores the prompt [default: the model's]")]
-Solver = Annotated[str | None, typer.Option(help="euler, midpoint, heun, rk4, ab2, ab3, dpmpp_2m or fitted [default: fitted if the model has weights for so many steps, else the model's]")]
-LAST = 2**64 - 1                                                                     # as `minisd.base.core.SEEDS`, without importing torch
+Guidance = Annotated[
+    float | None, typer.Option(help="guidance scale: 1 means none, 0 ignores the prompt [default: the model's]")
+]
+Solver = Annotated[
+    str | None,
+    typer.Option(
+        help="euler, midpoint, heun, rk4, ab2, ab3, dpmpp_2m or fitted [default: fitted if the model has weights for so many steps, else the model's]"
+    ),
+]
+LAST = 2**64 - 1  # as `minisd.base.core.SEEDS`, without importing torch
 Seed = Annotated[int, typer.Option(min=0, max=LAST, help='seed of the first picture; the next ones count up')]
 Scale = Annotated[int, typer.Option(min=1, max=16, help='enlarge the file by a whole factor, without smoothing')]
-Dtype = Annotated[str | None, typer.Option(help='float32, bfloat16 or float16 [default: what MINISD_DTYPE says, else what the processor is good at, see info]')]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help='float32, bfloat16 or float16 [default: what MINISD_DTYPE says, else what the processor is good at, see info]'
+    ),
+]
+
 
 def open_pipeline(model: str, dtype: str | None = None):  # a `Pipeline`
     "Load a model in a precision given by name."
     from minisd.base.core import DTYPES, choice
     from minisd.inference import Pipeline
+
     return Pipeline.from_pretrained(model, None if dtype is None else DTYPES[choice('dtype', dtype, DTYPES)])
+
 
 def seed_after(
     seed: int,
@@ -294,6 +486,7 @@ def seed_after(
 ) -> int:  # after the last comes 0
     "Count up among all seeds."
     return (seed + n) % (LAST + 1)
+
 
 def batches(
     pipe,  # a `Pipeline`
@@ -306,11 +499,20 @@ def batches(
     "Sample one prompt after the other, with a bar where it takes more than a second or two."
     import torch
     from tqdm import tqdm
-    for p in prompts: pipe.prepare(p, *args, n, torch.Generator().manual_seed(seed), **kwargs)        # say what is wrong with any before the first is made
-    with tqdm(total=len(prompts), desc='pictures' if n == 1 else f'{n} pictures each', unit='prompt', delay=2, disable=None) as bar:
+
+    for p in prompts:
+        pipe.prepare(
+            p, *args, n, torch.Generator().manual_seed(seed), **kwargs
+        )  # say what is wrong with any before the first is made
+    with tqdm(
+        total=len(prompts), desc='pictures' if n == 1 else f'{n} pictures each', unit='prompt', delay=2, disable=None
+    ) as bar:
         for i, prompt in enumerate(prompts):
-            for out in pipe.stream(prompt, *args, n, torch.Generator().manual_seed(seed_after(seed, i*n)), preview_every=0, **kwargs):
-                if hasattr(out, 'step'): bar.set_postfix_str(f'step {out.step} of {out.steps}')
+            for out in pipe.stream(
+                prompt, *args, n, torch.Generator().manual_seed(seed_after(seed, i * n)), preview_every=0, **kwargs
+            ):
+                if hasattr(out, 'step'):
+                    bar.set_postfix_str(f'step {out.step} of {out.steps}')
             bar.update()
             yield out
 
@@ -318,7 +520,10 @@ def batches(
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help='what the picture shall show, or a .txt file with a prompt a line')],
-    out: Annotated[Path, typer.Option(help='file, folder, or pattern with {i}, {seed}, {prompt}; names that are taken get -2, -3 …')] = Path('out.png'),
+    out: Annotated[
+        Path,
+        typer.Option(help='file, folder, or pattern with {i}, {seed}, {prompt}; names that are taken get -2, -3 …'),
+    ] = Path('out.png'),
     model: Model = 'nano',
     steps: Steps = None,
     guidance: Guidance = None,
@@ -328,7 +533,9 @@ def generate(
     n: Annotated[int, typer.Option(min=1, help='pictures a prompt')] = 1,
     height: Annotated[int | None, typer.Option(help='pixels [default: as trained]')] = None,
     width: Annotated[int | None, typer.Option(help='pixels [default: as trained]')] = None,
-    grid: Annotated[bool, typer.Option('--grid', help='one sheet with all pictures, captioned, instead of a file each')] = False,
+    grid: Annotated[
+        bool, typer.Option('--grid', help='one sheet with all pictures, captioned, instead of a file each')
+    ] = False,
     scale: Scale = 1,
     dtype: Dtype = None,
     metadata: Annotated[bool, typer.Option(help='write the settings into the files (PNG only)')] = True,
@@ -336,20 +543,38 @@ def generate(
 ):
     "Make pictures of a prompt, or of a file of prompts."
     from minisd.base.png import save_png
+
     prompts = read_prompts(prompt)
     jobs = [(p, seed_after(seed, i)) for i, p in enumerate(p for p in prompts for _ in range(n))]
     names = iter(out_names(out, jobs[:1] if grid else jobs))
     pipe, made, written = open_pipeline(model, dtype), [], set()
     for o in batches(pipe, prompts, n, seed, steps, guidance, negative, solver=solver, height=height, width=width):
-        big = [i.resize((i.width*scale, i.height*scale), 0) for i in o.images]
-        if grid: made += big; continue
+        big = [i.resize((i.width * scale, i.height * scale), 0) for i in o.images]
+        if grid:
+            made += big
+            continue
         for image, s in zip(big, o.settings):
             name = next(names)
             file = save_png(image, name, dict(s, scale=scale), metadata, overwrite and name not in written)
-            written.add(file); print(file)
+            written.add(file)
+            print(file)
     if grid:
         from minisd.base.viz import grid as sheet
-        print(save_png(sheet(made, [f'{p}, seed {s}' for p, s in jobs], cell=made[0].width, font_size=max(12, made[0].width//14)), next(names), None, False, overwrite))
+
+        print(
+            save_png(
+                sheet(
+                    made,
+                    [f'{p}, seed {s}' for p, s in jobs],
+                    cell=made[0].width,
+                    font_size=max(12, made[0].width // 14),
+                ),
+                next(names),
+                None,
+                False,
+                overwrite,
+            )
+        )
 
 # %% ../../nbs/apps/cli.ipynb #7081f6b2
 def blocks(
@@ -358,15 +583,20 @@ def blocks(
 ) -> str:
     "A picture as half blocks in 24-bit colours."
     w = min(columns, image.width)
-    a = image.convert('RGB').resize((w, max(2, round(image.height*w/image.width/2)*2)))
+    a = image.convert('RGB').resize((w, max(2, round(image.height * w / image.width / 2) * 2)))
     px = lambda x, y: '{};{};{}'.format(*a.getpixel((x, y)))
-    return '\n'.join(''.join(f'\x1b[38;2;{px(x, y)};48;2;{px(x, y + 1)}m▀' for x in range(w)) + '\x1b[0m' for y in range(0, a.height, 2))
+    return '\n'.join(
+        ''.join(f'\x1b[38;2;{px(x, y)};48;2;{px(x, y + 1)}m▀' for x in range(w)) + '\x1b[0m'
+        for y in range(0, a.height, 2)
+    )
+
 
 HELP = """a prompt           makes a picture; the seed counts up after each
 /again             the last prompt with the next seed
 /seed N  /steps N  /guidance W  /solver NAME  /negative TEXT  /n N   set it; without a value, show it (or take it back: /steps default)
 /settings          all of these
 /help  /quit       or Ctrl-D"""
+
 
 def set_option(
     options: dict,  # seed, steps, guidance, solver, negative, n
@@ -375,24 +605,42 @@ def set_option(
 ) -> dict:  # with the new value
     "A setting from what was typed; `ValueError` in one line if it can't be."
     kinds = dict(seed=int, steps=int, guidance=float, solver=str, negative=str, n=int)
-    if name not in kinds: raise ValueError(f'/{name} is not a command: choose one of /again, {", ".join("/" + k for k in kinds)}, /settings, /help, /quit')
-    if value == 'default': return options | {name: dict(seed=42, negative='', n=1).get(name)}
-    try: new = kinds[name](value)
-    except ValueError: raise ValueError(f'/{name} {value}: it must be a {"whole number" if kinds[name] is int else "number"}') from None
+    if name not in kinds:
+        raise ValueError(
+            f'/{name} is not a command: choose one of /again, {", ".join("/" + k for k in kinds)}, /settings, /help, /quit'
+        )
+    if value == 'default':
+        return options | {name: dict(seed=42, negative='', n=1).get(name)}
+    try:
+        new = kinds[name](value)
+    except ValueError:
+        raise ValueError(
+            f'/{name} {value}: it must be a {"whole number" if kinds[name] is int else "number"}'
+        ) from None
     least, most = dict(seed=(0, LAST), n=(1, 10_000)).get(name, (None, None))
-    if least is not None and not least <= new <= most: raise ValueError(f'/{name} {value}: it must be a whole number from {least} to {most}')
+    if least is not None and not least <= new <= most:
+        raise ValueError(f'/{name} {value}: it must be a whole number from {least} to {most}')
     return options | {name: new}
 
 # %% ../../nbs/apps/cli.ipynb #cf186f95
-def paint(pipe, prompt: str, options: dict, out: Path, scale: int, colours: bool) -> dict:  # the options with the next seed
+def paint(
+    pipe, prompt: str, options: dict, out: Path, scale: int, colours: bool
+) -> dict:  # the options with the next seed
     "One round of `repl`: sample, save, show."
     from minisd.base.png import save_png
+
     o = options
-    for done in batches(pipe, [prompt], o['n'], o['seed'], o['steps'], o['guidance'], o['negative'], solver=o['solver']):
-        for image, s, name in zip(done.images, done.settings, out_names(out, [(prompt, seed_after(o['seed'], i)) for i in range(o['n'])])):
-            if colours: print(blocks(image))
-            print(save_png(image.resize((image.width*scale, image.height*scale), 0), name, dict(s, scale=scale)))
+    for done in batches(
+        pipe, [prompt], o['n'], o['seed'], o['steps'], o['guidance'], o['negative'], solver=o['solver']
+    ):
+        for image, s, name in zip(
+            done.images, done.settings, out_names(out, [(prompt, seed_after(o['seed'], i)) for i in range(o['n'])])
+        ):
+            if colours:
+                print(blocks(image))
+            print(save_png(image.resize((image.width * scale, image.height * scale), 0), name, dict(s, scale=scale)))
     return o | dict(seed=seed_after(o['seed'], o['n']))
+
 
 @app.command()
 def repl(
@@ -402,42 +650,69 @@ def repl(
     dtype: Dtype = None,
 ):
     "Type prompts, get pictures. /help says what else can be typed."
-    with suppress(ImportError): __import__('readline')            # arrow keys and a history, where Python has it
-    check_out(out/'x.png')
-    pipe, colours = open_pipeline(model, dtype), sys.stdout.isatty() and os.environ.get('COLORTERM') in ('truecolor', '24bit')
+    with suppress(ImportError):
+        __import__('readline')  # arrow keys and a history, where Python has it
+    check_out(out / 'x.png')
+    pipe, colours = (
+        open_pipeline(model, dtype),
+        sys.stdout.isatty() and os.environ.get('COLORTERM') in ('truecolor', '24bit'),
+    )
     options, last = dict(seed=42, steps=None, guidance=None, solver=None, negative='', n=1), None
     print(f'{pipe.name}: {", ".join(f"{k} {v}" for k, v in pipe.defaults.items())}. /help for help.')
     while True:
-        try: line = input('> ').strip()
-        except EOFError: return print()
-        except KeyboardInterrupt: print(); continue
+        try:
+            line = input('> ').strip()
+        except EOFError:
+            return print()
+        except KeyboardInterrupt:
+            print()
+            continue
         name, _, value = line[1:].partition(' ') if line.startswith('/') else ('', '', '')
         try:
-            if line in ('/quit', '/exit', '/q'): return
-            elif line == '/help': print(HELP)
-            elif line == '/settings' or (name in options and not value.strip()): print(', '.join(f'{k}: {"default" if v is None else v!r}' for k, v in options.items() if line == '/settings' or k == name))
-            elif line.startswith('/') and name != 'again': options = set_option(options, name, value.strip())
-            elif line and (prompt := last if name == 'again' else line) is None: print('there is no last prompt yet: type one')
-            elif line: last, options = prompt, paint(pipe, prompt, options, out, scale, colours)
-        except ValueError as e: print(' '.join(str(e).split()))
-        except KeyboardInterrupt: print('stopped')
+            if line in ('/quit', '/exit', '/q'):
+                return
+            elif line == '/help':
+                print(HELP)
+            elif line == '/settings' or (name in options and not value.strip()):
+                print(
+                    ', '.join(
+                        f'{k}: {"default" if v is None else v!r}'
+                        for k, v in options.items()
+                        if line == '/settings' or k == name
+                    )
+                )
+            elif line.startswith('/') and name != 'again':
+                options = set_option(options, name, value.strip())
+            elif line and (prompt := last if name == 'again' else line) is None:
+                print('there is no last prompt yet: type one')
+            elif line:
+                last, options = prompt, paint(pipe, prompt, options, out, scale, colours)
+        except ValueError as e:
+            print(' '.join(str(e).split()))
+        except KeyboardInterrupt:
+            print('stopped')
 
 # %% ../../nbs/apps/cli.ipynb #0bd13687
 @app.command('replay')
 def replay_file(
     file: Annotated[Path, typer.Argument(help='a PNG file that minisd saved')],
     out: Annotated[Path | None, typer.Option(help='file to write [default: the name with -replay]')] = None,
-    model: Annotated[str | None, typer.Option(help='a shipped model, or a folder [default: what the file names, if that is shipped]')] = None,
+    model: Annotated[
+        str | None, typer.Option(help='a shipped model, or a folder [default: what the file names, if that is shipped]')
+    ] = None,
 ):
     "Make the picture of a file again from the settings in it, and say whether it is the same. Exit status 1 if not."
     from minisd.sampling.metadata import replay
+
     out = out or file.with_name(f'{file.stem}-replay.png')
     check_out(out)
     _, r = replay(file, model, out)
     print(r['saved'])
-    if r['changed']: print(f'{file} was changed since it was saved')
+    if r['changed']:
+        print(f'{file} was changed since it was saved')
     print('identical' if r['identical'] else f'{r["pixels"]} pixels differ, by {r["levels"]} of 255 levels at most')
     return 0 if r['identical'] else 1
+
 
 @app.command()
 def info(
@@ -445,29 +720,47 @@ def info(
 ):
     "Say what is in a model's folder, and how it would run here."
     from minisd.base.core import count_params, machine
+
     pipe = open_pipeline(model)
-    files = sum(f.stat().st_size for f in pipe.folder.rglob('*') if f.is_file())/2**20
+    files = sum(f.stat().st_size for f in pipe.folder.rglob('*') if f.is_file()) / 2**20
     from minisd.base.threads import pick_threads
+
     n, why = pick_threads()
     fit, m, d = pipe.sampling, machine(), pipe.defaults
     rows = {'model': f'{pipe.name} ({files:.1f} MB, weights {pipe.model_hash})', 'folder': pipe.folder}
-    rows |= {p: f'{count_params(getattr(pipe, p))/1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
-    rows |= {'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}', 'pictures': f'{pipe.vae.cfg.image_size} px; other sizes in multiples of {pipe.vae.cfg.factor*2**(len(pipe.unet.cfg.mult) - 1)}',
-             'defaults': ', '.join(f'{k} {v}' for k, v in d.items()), 'fitted': f'time grid, preview, and weights for {", ".join(fit["weights"])} steps' if fit else 'nothing: minisd fit-sampler makes it',
-             'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last', 'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores', 'threads': f'{n} ({why}); looked at anew for every call'}
-    for k, v in rows.items(): print(f'{k:>10}  {v}')
+    rows |= {p: f'{count_params(getattr(pipe, p)) / 1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
+    rows |= {
+        'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}',
+        'pictures': f'{pipe.vae.cfg.image_size} px; other sizes in multiples of {pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1)}',
+        'defaults': ', '.join(f'{k} {v}' for k, v in d.items()),
+        'fitted': f'time grid, preview, and weights for {", ".join(fit["weights"])} steps'
+        if fit
+        else 'nothing: minisd fit-sampler makes it',
+        'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last',
+        'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores',
+        'threads': f'{n} ({why}); looked at anew for every call',
+    }
+    for k, v in rows.items():
+        print(f'{k:>10}  {v}')
+
 
 @app.command('fit-sampler')
 def fit_sampler(
     model: Annotated[Path, typer.Argument(help='a folder that training wrote')],
-    data: Annotated[str, typer.Option(help='"world", or a data set as train takes it: on whose pictures and captions to fit')] = 'world',
+    data: Annotated[
+        str, typer.Option(help='"world", or a data set as train takes it: on whose pictures and captions to fit')
+    ] = 'world',
     n: Annotated[int, typer.Option(min=2, max=4096, help='captions')] = 64,
     seed: Annotated[int, typer.Option(min=0, max=LAST, help='seed of the noise')] = 0,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help='such as train [default: train, or the only one]')] = None,
-    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
-    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
+    template: Annotated[
+        str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')
+    ] = None,
     encoding: Encoding = None,
 ):
     "Fit time grid, solver weights and preview to a model, so that fewer steps do; writes sampling.json into its folder."
@@ -477,22 +770,32 @@ def fit_sampler(
     from minisd.world.dataset import World
     from minisd.inference import fit_sampling, shipped
     from minisd.base.core import to_unit
-    if str(model) in shipped(): raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
-    options = source_options(data, image=image_column, text=text_column, split=split, template=template, recipe=recipe,
-                             encoding=encoding)
+
+    if str(model) in shipped():
+        raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
+    options = source_options(
+        data, image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+    )
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
     items = World('train', size, n) if data == 'world' else ImageFolder(data, size, n, **options)
     some = [items[i] for i in range(min(n, len(items)))]
     with owned(pipe.folder):
         fit_sampling(pipe, [i['text'] for i in some], to_unit(torch.stack([i['image'] for i in some])), seed=seed)
-        print(write_json(pipe.folder/'sampling.json', pipe.sampling))
+        print(write_json(pipe.folder / 'sampling.json', pipe.sampling))
 
 # %% ../../nbs/apps/cli.ipynb #4e500f77
-DEMO = ['a red cabin left of a lake at sunset', 'a yellow hot-air balloon in the middle, in the foreground, above mountains at dawn in clear weather',
-        'a blue sailboat on the right, nearby, on the sea at noon under a clear sky', 'a white deer in the center, nearby, at night by a forest in fog',
-        'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather', 'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
-        'a green bird on the left, nearby, above sand dunes at sunset in clear weather', 'a red boat on the right, in the distance, and a yellow person on the left, nearby, by a lake at dawn in the rain']
+DEMO = [
+    'a red cabin left of a lake at sunset',
+    'a yellow hot-air balloon in the middle, in the foreground, above mountains at dawn in clear weather',
+    'a blue sailboat on the right, nearby, on the sea at noon under a clear sky',
+    'a white deer in the center, nearby, at night by a forest in fog',
+    'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather',
+    'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
+    'a green bird on the left, nearby, above sand dunes at sunset in clear weather',
+    'a red boat on the right, in the distance, and a yellow person on the left, nearby, by a lake at dawn in the rain',
+]
+
 
 @app.command()
 def demo(
@@ -511,14 +814,18 @@ def demo(
     from minisd.inference import Pipeline
     from minisd.base.png import save_png
     from minisd.base.viz import grid
+
     pipe = Pipeline.from_pretrained(model)
-    pipe.prepare(DEMO, steps, guidance)                                                  # say what is wrong before the bar
+    pipe.prepare(DEMO, steps, guidance)  # say what is wrong before the bar
     start, total = time.perf_counter(), pipe.defaults['steps'] if steps is None else steps
     with tqdm(total=total, desc='sampling', unit='step') as bar:
         gens = [torch.Generator().manual_seed(seed_after(seed, i)) for i in range(len(DEMO))]
-        images = pipe(DEMO, steps, guidance, generator=gens, callback_on_step_end=lambda *_: bar.update() and None).images
+        images = pipe(
+            DEMO, steps, guidance, generator=gens, callback_on_step_end=lambda *_: bar.update() and None
+        ).images
     file = save_png(grid(images, DEMO, cols=4, cell=256, font_size=15, gap=12), out, overwrite=overwrite)
     print(f'{len(images)} pictures in {time.perf_counter() - start:.1f} s: {file}')
+
 
 @app.command('import-v1')
 def import_files(
@@ -528,10 +835,13 @@ def import_files(
     tokenizer: Annotated[Path, typer.Option(envvar='TOKENIZER_PATH', help="v1's pickled tokenizer")],
     out: Annotated[Path, typer.Option(help='folder to write, which generate --model reads')],
     weights: Annotated[str, typer.Option(help='raw, or ema for the averaged ones')] = 'raw',
-    null: Annotated[str, typer.Option(help='vector of an empty prompt: zero, as v1 was trained, or text, as its server did')] = 'zero',
+    null: Annotated[
+        str, typer.Option(help='vector of an empty prompt: zero, as v1 was trained, or text, as its server did')
+    ] = 'zero',
 ):
     "Make a model folder out of the four files of v1, without running any code in them."
     from minisd.sampling.v1 import import_v1
+
     print(import_v1(vae, clip, unet, tokenizer, out, weights, null))
 
 # %% ../../nbs/apps/cli.ipynb #92a6741b
@@ -539,15 +849,23 @@ def parse_network(
     text: str | None,  # "ARCHITECTURE=FILE"
 ) -> tuple[str, str] | None:
     "An open_clip network from the command line."
-    if text is None: return None
+    if text is None:
+        return None
     name, eq, file = text.partition('=')
-    if not (name and eq and file): raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
+    if not (name and eq and file):
+        raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
     return name, os.path.expanduser(file)
+
 
 @app.command()
 def evaluate(
-    models: Annotated[list[str] | None, typer.Argument(help='shipped models, folders, or user/name on the Hub; two are compared [default: nano]')] = None,
-    data: Annotated[str, typer.Option(help='"world", or a data set as train takes it: its held-out pairs are asked')] = 'world',
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help='shipped models, folders, or user/name on the Hub; two are compared [default: nano]'),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help='"world", or a data set as train takes it: its held-out pairs are asked')
+    ] = 'world',
     n: Annotated[int, typer.Option(help='held-out captions')] = 500,
     steps: Annotated[int | None, typer.Option(help="steps of the solver [default: the model's default]")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale [default: the model's default]")] = None,
@@ -555,35 +873,68 @@ def evaluate(
     batch: Annotated[int, typer.Option(help='pictures at a time')] = 50,
     style: Annotated[str, typer.Option(help="of the world's captions: rich, short or generic")] = 'rich',
     out: Annotated[Path | None, typer.Option(help='folder for JSON, table and figure; or a .json file')] = None,
-    holdout: Annotated[float | None, typer.Option(help="share of a data set's rows that training held out, where it has no validation split [default: 0.05]")] = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(
+            help="share of a data set's rows that training held out, where it has no validation split [default: 0.05]"
+        ),
+    ] = None,
     image_column: Annotated[str | None, typer.Option(help='column with the pictures [default: found]')] = None,
     text_column: Annotated[str | None, typer.Option(help='column with the captions [default: found]')] = None,
     split: Annotated[str | None, typer.Option(help="of a data set [default: its validation split]")] = None,
-    template: Annotated[str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')] = None,
-    class_column: Annotated[str | None, typer.Option(help='column with the class of each picture, such as label: CLIP is asked to name it')] = None,
-    recipe: Annotated[str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')] = None,
+    template: Annotated[
+        str | None, typer.Option(help='caption of a picture without one, such as "a photo of a {label}"')
+    ] = None,
+    class_column: Annotated[
+        str | None, typer.Option(help='column with the class of each picture, such as label: CLIP is asked to name it')
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help='how to read a well-known data set: text-to-image-2M or PD12M')
+    ] = None,
     encoding: Encoding = None,
-    inception: Annotated[Path | None, typer.Option(help="file of Inception's weights, for FID and KID as in the literature")] = None,
-    open_clip: Annotated[str | None, typer.Option(help='ARCHITECTURE=FILE: a network of open_clip, for its CLIP score')] = None,
+    inception: Annotated[
+        Path | None, typer.Option(help="file of Inception's weights, for FID and KID as in the literature")
+    ] = None,
+    open_clip: Annotated[
+        str | None, typer.Option(help='ARCHITECTURE=FILE: a network of open_clip, for its CLIP score')
+    ] = None,
 ):
     "Measure VAE, CLIP, velocity and pictures on held-out pairs; several models side by side."
-    if out and out.suffix == '.json': check_out(out, pictures=False)
-    elif out: check_out(out/'evaluation.json', pictures=False)
+    if out and out.suffix == '.json':
+        check_out(out, pictures=False)
+    elif out:
+        check_out(out / 'evaluation.json', pictures=False)
     network = parse_network(open_clip)
-    options = source_options(data, holdout=holdout, image=image_column, text=text_column, split=split, template=template,
-                             recipe=recipe, encoding=encoding, column=class_column)
+    options = source_options(
+        data,
+        holdout=holdout,
+        image=image_column,
+        text=text_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
+        column=class_column,
+    )
     from minisd.measuring.evaluation import assess, comparison, write
+
     models = models or ['nano']
-    for m in models: open_pipeline(m)                              # say what is wrong with any before the first is measured
+    for m in models:
+        open_pipeline(m)  # say what is wrong with any before the first is measured
     results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models]
     print(comparison(results))
-    for f in write(results, out) if out else (): print(f)
+    for f in write(results, out) if out else ():
+        print(f)
 
 # %% ../../nbs/apps/cli.ipynb #d948be6c
 @app.command('serve')
 def serve_model(
-    model: Annotated[str | None, typer.Option(help='a shipped model, a folder, or user/name on the Hub [default: nano]')] = None,
-    host: Annotated[str | None, typer.Option(help="address to listen on; 0.0.0.0: all of this machine's [default: 127.0.0.1]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help='a shipped model, a folder, or user/name on the Hub [default: nano]')
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="address to listen on; 0.0.0.0: all of this machine's [default: 127.0.0.1]")
+    ] = None,
     port: Annotated[int | None, typer.Option(help='0: a free one [default: 8000]')] = None,
     rows: Annotated[int | None, typer.Option(help='rows of a call of the network, at most [default: 32]')] = None,
     queue: Annotated[int | None, typer.Option(help='requests that may wait [default: 64]')] = None,
@@ -594,45 +945,78 @@ def serve_model(
     log_prompts: Annotated[bool, typer.Option('--log-prompts', help='let the log hold what people typed')] = False,
 ):
     "Serve a model: a web page at /, an HTTP API that is described at /docs. Any setting may be an environment variable, such as MINISD_PORT or MINISD_API_KEY; v1's files are named by VAE_PATH, CLIP_PATH, UNET_PATH and TOKENIZER_PATH."
-    try: from minisd.apps.serve import from_env, serve
-    except ModuleNotFoundError as e: raise OSError(f"the server's packages are missing ({e.name}): pip install 'minisd[serve]'") from None
-    serve(from_env(model=model, host=host, port=port, rows=rows, queue=queue, deadline=deadline, cors=tuple(cors) or None, hosts=tuple(name) or None, dtype=dtype, log_prompts=log_prompts or None))
+    try:
+        from minisd.apps.serve import from_env, serve
+    except ModuleNotFoundError as e:
+        raise OSError(f"the server's packages are missing ({e.name}): pip install 'minisd[serve]'") from None
+    serve(
+        from_env(
+            model=model,
+            host=host,
+            port=port,
+            rows=rows,
+            queue=queue,
+            deadline=deadline,
+            cors=tuple(cors) or None,
+            hosts=tuple(name) or None,
+            dtype=dtype,
+            log_prompts=log_prompts or None,
+        )
+    )
 
 # %% ../../nbs/apps/cli.ipynb #6630236d
 def print_anything():
     "A character that the console can't show is written by its number: no print fails for it."
-    for stream, errors in ((sys.stdout, 'backslashreplace'), (sys.stderr, 'backslashreplace'), (sys.stdin, 'surrogateescape')):
-        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors=errors)
+    for stream, errors in (
+        (sys.stdout, 'backslashreplace'),
+        (sys.stderr, 'backslashreplace'),
+        (sys.stdin, 'surrogateescape'),
+    ):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors=errors)
 
 # %% ../../nbs/apps/cli.ipynb #c100598e
 def error_line(
     e: Exception,
 ) -> str | None:  # None: not a user's error
     "What to say of an error, in one line."
-    if isinstance(e, (ValueError, OSError, FloatingPointError)): says = str(e).removeprefix(f'[Errno {getattr(e, "errno", None)}] ')
-    elif isinstance(e, MemoryError) or 'memory' in str(e).lower(): says = 'not enough memory: make fewer or smaller pictures at a time'
-    elif hasattr(e, 'format_message'): says = e.format_message()                     # a usage error
-    else: return None
+    if isinstance(e, (ValueError, OSError, FloatingPointError)):
+        says = str(e).removeprefix(f'[Errno {getattr(e, "errno", None)}] ')
+    elif isinstance(e, MemoryError) or 'memory' in str(e).lower():
+        says = 'not enough memory: make fewer or smaller pictures at a time'
+    elif hasattr(e, 'format_message'):
+        says = e.format_message()  # a usage error
+    else:
+        return None
     return ' '.join(says.split())
+
 
 def run(
     args: list[str],
 ) -> int:  # exit status
     "One command; errors a user can cause end in one line and exit status 2."
     import warnings
+
     command = typer.main.get_command(app)
     with warnings.catch_warnings():
         warnings.showwarning = lambda m, *_, **__: print(f'minisd: note: {m}', file=sys.stderr)
-        try: code = command.main(args, prog_name='minisd', standalone_mode=False)
-        except BrokenPipeError: raise
+        try:
+            code = command.main(args, prog_name='minisd', standalone_mode=False)
+        except BrokenPipeError:
+            raise
         except Exception as e:
-            if os.environ.get('MINISD_DEBUG'): raise                                 # for developers: the whole traceback
-            if type(e).__name__ in ('Abort', 'Exit'): return getattr(e, 'exit_code', 1)
-            if (says := error_line(e)) is None: raise
+            if os.environ.get('MINISD_DEBUG'):
+                raise  # for developers: the whole traceback
+            if type(e).__name__ in ('Abort', 'Exit'):
+                return getattr(e, 'exit_code', 1)
+            if (says := error_line(e)) is None:
+                raise
             print('minisd: error:', says, file=sys.stderr)
             return 2
-    if code == 130: print('minisd: stopped', file=sys.stderr)
+    if code == 130:
+        print('minisd: stopped', file=sys.stderr)
     return code if isinstance(code, int) else 0
+
 
 def main(
     args: list[str] | None = None,  # None: those of the process
@@ -642,10 +1026,11 @@ def main(
     try:
         code = run((sys.argv[1:] if args is None else args) or ['--help'])
         sys.stdout.flush()
-    except BrokenPipeError:                                                          # whoever read this has enough, as in `minisd … | head`
+    except BrokenPipeError:  # whoever read this has enough, as in `minisd … | head`
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 # %% ../../nbs/apps/cli.ipynb #fa8f844e
-if __name__ == '__main__' and '__file__' in globals(): main()     # python -m minisd.apps.cli; not in a notebook
+if __name__ == '__main__' and '__file__' in globals():
+    main()  # python -m minisd.apps.cli; not in a notebook

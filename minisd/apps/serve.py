@@ -39,7 +39,15 @@ from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 from fastcore.basics import patch
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -54,7 +62,10 @@ from ..base.png import png_info
 
 # %% ../../nbs/apps/serve.ipynb #59f8b857
 V1_FILES = 'vae_path', 'clip_path', 'unet_path', 'tokenizer_path'
-RANGES = dict(port=(0, 65535), rows=(1, 4096), queue=(1, 100_000), preview_every=(0, 1000), deadline=(0.1, 1e6), grace=(0, 1e6))
+RANGES = dict(
+    port=(0, 65535), rows=(1, 4096), queue=(1, 100_000), preview_every=(0, 1000), deadline=(0.1, 1e6), grace=(0, 1e6)
+)
+
 
 def check_setting(
     field: str,  # of `ServerConfig`
@@ -63,48 +74,73 @@ def check_setting(
 ):
     "`ValueError` in one line for a setting that can't be used."
     name = name or field
-    if field in RANGES: number(name, value, *RANGES[field], whole=field not in ('deadline', 'grace'))
-    if field == 'dtype' and value: choice(name, value, DTYPES)
-    if field == 'api_key': require(value.isascii() and value.isprintable(), f'{name} holds characters that no header can carry: choose letters, digits and signs of ASCII')      # it is secret: the line must not show it
-    for o in value if field == 'cors' else (): require(re.fullmatch(r'https?://[^/\s*]+', o), f'{name} is {o!r}: it must be an origin such as https://example.org, without a path')
+    if field in RANGES:
+        number(name, value, *RANGES[field], whole=field not in ('deadline', 'grace'))
+    if field == 'dtype' and value:
+        choice(name, value, DTYPES)
+    if field == 'api_key':
+        require(
+            value.isascii() and value.isprintable(),
+            f'{name} holds characters that no header can carry: choose letters, digits and signs of ASCII',
+        )  # it is secret: the line must not show it
+    for o in value if field == 'cors' else ():
+        require(
+            re.fullmatch(r'https?://[^/\s*]+', o),
+            f'{name} is {o!r}: it must be an origin such as https://example.org, without a path',
+        )
 
 # %% ../../nbs/apps/serve.ipynb #5ee2fec3
 @dataclass(frozen=True)
 class ServerConfig:
     "How a server runs."
+
     model: str = ''  # a shipped model, a folder, or user/name on the Hub; '': nano, or v1's files if these are named
     host: str = '127.0.0.1'  # address to listen on; 0.0.0.0: all of this machine's
     port: int = 8000  # 0: a free one
     dtype: str = ''  # float32, bfloat16 or float16; '': what MINISD_DTYPE says, else by capability of the device
     rows: int = 32  # of a network call, at most: two a picture with guidance
     queue: int = 64  # requests that may wait
-    deadline: float = 120.  # seconds that a request may take, waiting included
-    grace: float = 60.  # seconds that requests may go on for when the server is told to stop
+    deadline: float = 120.0  # seconds that a request may take, waiting included
+    grace: float = 60.0  # seconds that requests may go on for when the server is told to stop
     preview_every: int = 3  # steps between previews of a stream
     cors: tuple[str, ...] = ()  # other origins whose pages may use the API, such as https://example.org
-    hosts: tuple[str, ...] = ()  # names that the server may be called by; (): those of this machine, or any if it listens to others
+    hosts: tuple[
+        str, ...
+    ] = ()  # names that the server may be called by; (): those of this machine, or any if it listens to others
     api_key: str = field(default='', repr=False)  # what clients must send as "Authorization: Bearer …"; '': nothing
     log_prompts: bool = False  # whether the log may hold what people typed
     vae_path: str = ''  # v1's four files
     clip_path: str = ''
     unet_path: str = ''
     tokenizer_path: str = ''
-    came: Mapping[str, str] = field(default_factory=dict, repr=False)  # fields that came from variables, and their names
+    came: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # fields that came from variables, and their names
 
     def __post_init__(self):
-        for f in fields(self): check_setting(f.name, getattr(self, f.name))
-        if any(self.v1) and not all(self.v1): raise ValueError("v1's files: VAE_PATH, CLIP_PATH, UNET_PATH and TOKENIZER_PATH must all be set, or none of them")
-        if any(self.v1) and self.model: raise ValueError(f'{self.came.get("model", "model")} is {self.model!r}, and VAE_PATH, CLIP_PATH, UNET_PATH, TOKENIZER_PATH are set too: only one of the two can be served')
+        for f in fields(self):
+            check_setting(f.name, getattr(self, f.name))
+        if any(self.v1) and not all(self.v1):
+            raise ValueError(
+                "v1's files: VAE_PATH, CLIP_PATH, UNET_PATH and TOKENIZER_PATH must all be set, or none of them"
+            )
+        if any(self.v1) and self.model:
+            raise ValueError(
+                f'{self.came.get("model", "model")} is {self.model!r}, and VAE_PATH, CLIP_PATH, UNET_PATH, TOKENIZER_PATH are set too: only one of the two can be served'
+            )
 
     @property
-    def v1(self) -> tuple[str, ...]: return tuple(getattr(self, f) for f in V1_FILES)
+    def v1(self) -> tuple[str, ...]:
+        return tuple(getattr(self, f) for f in V1_FILES)
 
 # %% ../../nbs/apps/serve.ipynb #f20ba9ed
 SERVICE = 'Kubernetes sets it so beside a service named minisd: give --port, name the service otherwise, or set enableServiceLinks: false for the pod'
 
+
 def variable(field: str) -> str:
     "The environment variable of a setting."
     return field.upper() if field.endswith('_path') else f'MINISD_{field.upper()}'
+
 
 def read_setting(
     field,  # of `fields(ServerConfig)`
@@ -112,13 +148,19 @@ def read_setting(
 ):  # the value
     "A setting from its variable; `ValueError` in one line that names the variable, the value and what is allowed."
     name, kind, value = variable(field.name), field.type, text
-    if kind is bool: return choice(name, text.lower(), ('true', 'false', '1', '0')) in ('true', '1')
-    if kind == tuple[str, ...]: value = tuple(v.strip() for v in text.split(',') if v.strip())
+    if kind is bool:
+        return choice(name, text.lower(), ('true', 'false', '1', '0')) in ('true', '1')
+    if kind == tuple[str, ...]:
+        value = tuple(v.strip() for v in text.split(',') if v.strip())
     if kind in (int, float):
-        with suppress(ValueError): value = kind(text)      # what is no number is found below
-    try: check_setting(field.name, value, name)
-    except ValueError as e: raise ValueError(f'{e}. {SERVICE}' if name == 'MINISD_PORT' and '://' in text else str(e)) from None
+        with suppress(ValueError):
+            value = kind(text)  # what is no number is found below
+    try:
+        check_setting(field.name, value, name)
+    except ValueError as e:
+        raise ValueError(f'{e}. {SERVICE}' if name == 'MINISD_PORT' and '://' in text else str(e)) from None
     return value
+
 
 def from_env(
     env: Mapping[str, str] | None = None,  # None: those of the process
@@ -127,8 +169,10 @@ def from_env(
     "Settings from environment variables, which are read only where nothing else is given; `ValueError` in one line that names the variable."
     env, more, got = os.environ if env is None else env, {k: v for k, v in more.items() if v is not None}, {}
     for f in fields(ServerConfig):
-        if f.name in (*more, 'dtype', 'came') or 'model' in more and f.name.endswith('_path'): continue      # dtype: core reads it; the model that is asked for, not v1's
-        if text := env.get(variable(f.name), '').strip(): got[f.name] = read_setting(f, text)
+        if f.name in (*more, 'dtype', 'came') or 'model' in more and f.name.endswith('_path'):
+            continue  # dtype: core reads it; the model that is asked for, not v1's
+        if text := env.get(variable(f.name), '').strip():
+            got[f.name] = read_setting(f, text)
     return ServerConfig(**got, **more, came={k: variable(k) for k in got})
 
 # %% ../../nbs/apps/serve.ipynb #e7ef32a0
@@ -137,46 +181,65 @@ def open_model(
 ) -> Pipeline:
     "The pipeline that is to be served; `ValueError` or `OSError` in one line if it can't be read."
     dtype = DTYPES[cfg.dtype] if cfg.dtype else None
-    if not any(cfg.v1): return Pipeline.from_pretrained(os.path.expanduser(cfg.model or 'nano'), dtype)
+    if not any(cfg.v1):
+        return Pipeline.from_pretrained(os.path.expanduser(cfg.model or 'nano'), dtype)
     from minisd.sampling.v1 import import_v1
+
     with TemporaryDirectory() as d:
-        pipe = Pipeline.from_pretrained(import_v1(*map(home, cfg.v1), out=Path(d)/'v1'), dtype)
-        pipe.model_hash                                    # of files that are about to go
+        pipe = Pipeline.from_pretrained(import_v1(*map(home, cfg.v1), out=Path(d) / 'v1'), dtype)
+        pipe.model_hash  # of files that are about to go
     return pipe
 
 # %% ../../nbs/apps/serve.ipynb #dd0d50a4
 LIMITS = dict(prompt=(1, 512), negative_prompt=(0, 512), steps=(1, 50), cfg_scale=(1, 20), seed=SEEDS, n=(1, 4))
+
 
 def ranged(
     name: str,  # a key of LIMITS
     says: str,  # what the field is
 ):  # for `Annotated`
     "A number in its limits."
-    return Field(ge=LIMITS[name][0], le=LIMITS[name][1], description=says, allow_inf_nan=False if name == 'cfg_scale' else None)
+    return Field(
+        ge=LIMITS[name][0], le=LIMITS[name][1], description=says, allow_inf_nan=False if name == 'cfg_scale' else None
+    )
+
 
 def not_blank(v: str) -> str:
     "A prompt that says something."
-    if not v.strip(): raise ValueError('it must say in a few words what the picture shall show')
+    if not v.strip():
+        raise ValueError('it must say in a few words what the picture shall show')
     return v
+
 
 def not_bool(v):
     "No true or false, which Python takes for 1 or 0."
-    if isinstance(v, bool): raise PydanticCustomError('int_type', 'it must be a number')
+    if isinstance(v, bool):
+        raise PydanticCustomError('int_type', 'it must be a number')
     return v
+
 
 Solver = Literal[tuple([*SOLVERS, 'fitted'])]
 SEED = 'of the first picture; the next ones count up. Send one above 2^53 as text from JavaScript'
-EXAMPLE = dict(prompt='a red cabin left of a lake at sunset', steps=11, cfg_scale=3., seed=42)
+EXAMPLE = dict(prompt='a red cabin left of a lake at sunset', steps=11, cfg_scale=3.0, seed=42)
+
 
 class GenerateRequest(BaseModel):
     "What a picture shall be."
+
     model_config = ConfigDict(extra='forbid', json_schema_extra=dict(examples=[EXAMPLE]))
     prompt: Annotated[str, Field(min_length=1, max_length=512, description='what the picture shall show')]
     steps: Annotated[int | None, ranged('steps', "steps of the solver; left out: the model's best")] = None
-    cfg_scale: Annotated[float | None, ranged('cfg_scale', "guidance scale, 1 means none; left out: the model's best")] = None
+    cfg_scale: Annotated[
+        float | None, ranged('cfg_scale', "guidance scale, 1 means none; left out: the model's best")
+    ] = None
     seed: Annotated[int, ranged('seed', SEED)] = 42
     negative_prompt: Annotated[str, Field(max_length=512, description='what to stay away from')] = ''
-    solver: Annotated[Solver | None, Field(description="how steps are taken, see chapter 03; fitted has weights for some numbers of steps only; left out: the model's best")] = None
+    solver: Annotated[
+        Solver | None,
+        Field(
+            description="how steps are taken, see chapter 03; fitted has weights for some numbers of steps only; left out: the model's best"
+        ),
+    ] = None
     n: Annotated[int, ranged('n', 'pictures')] = 1
     width: Annotated[int | None, Field(ge=1, le=9999, description='pixels; left out: as trained')] = None
     height: Annotated[int | None, Field(ge=1, le=9999, description='pixels; left out: as trained')] = None
@@ -187,6 +250,7 @@ class GenerateRequest(BaseModel):
 # %% ../../nbs/apps/serve.ipynb #9aa7da49
 class GenerateResponse(BaseModel):
     "Pictures and what made them."
+
     id: Annotated[str, Field(description='the number of the request')]
     image: Annotated[str, Field(description='the first picture, as a data URI of a PNG file with its settings inside')]
     images: Annotated[list[str] | None, Field(description='all of them, if more than one')] = None
@@ -203,21 +267,35 @@ class GenerateResponse(BaseModel):
     queue_time_s: Annotated[float, Field(description='seconds of waiting before')]
     warnings: Annotated[list[str], Field(description='such as words of the prompt that did not fit')]
 
+
 class Problem(BaseModel):
     "What is wrong, in one line."
+
     detail: str
     code: str
     id: Annotated[str, Field(description='the number of the request')]
 
+
 class Cancelled(BaseModel):
     "A request that was cancelled."
+
     id: str
     cancelled: bool
 
 # %% ../../nbs/apps/serve.ipynb #91933a4c
-ALLOWED = {k: f'a text of {lo} to {hi} characters' if 'prompt' in k else f'a {"" if k == "cfg_scale" else "whole "}number from {lo} to {hi}' for k, (lo, hi) in LIMITS.items()}
+ALLOWED = {
+    k: f'a text of {lo} to {hi} characters'
+    if 'prompt' in k
+    else f'a {"" if k == "cfg_scale" else "whole "}number from {lo} to {hi}'
+    for k, (lo, hi) in LIMITS.items()
+}
 ALLOWED |= dict(seed=f'{ALLOWED["seed"]} (2**64 - 1)')
-ALLOWED |= dict(width='a whole number of pixels', height='a whole number of pixels', solver=f'one of {", ".join([*SOLVERS, "fitted"])}')
+ALLOWED |= dict(
+    width='a whole number of pixels',
+    height='a whole number of pixels',
+    solver=f'one of {", ".join([*SOLVERS, "fitted"])}',
+)
+
 
 def fault_line(
     error: dict,  # as pydantic gives it
@@ -225,19 +303,32 @@ def fault_line(
 ) -> str:
     "A fault of a request in one line: what is wrong, what is allowed."
     kind, name = error['type'], '.'.join(str(p) for p in error['loc'][1:]) or 'the body'
-    if kind == 'json_invalid': return f'the body is not JSON: {error.get("ctx", {}).get("error", error["msg"])}'
-    if kind == 'missing': return f'{name} is missing' + (f': it must be {ALLOWED[name]}' if name in ALLOWED else '')
-    if kind == 'extra_forbidden': return f'{name[:60]!r} is not a field: choose from {", ".join(known)}'
-    if name == 'the body' and isinstance(error.get('input'), (bytes, str)): return 'the body is not JSON with its name: send it with Content-Type: application/json'
+    if kind == 'json_invalid':
+        return f'the body is not JSON: {error.get("ctx", {}).get("error", error["msg"])}'
+    if kind == 'missing':
+        return f'{name} is missing' + (f': it must be {ALLOWED[name]}' if name in ALLOWED else '')
+    if kind == 'extra_forbidden':
+        return f'{name[:60]!r} is not a field: choose from {", ".join(known)}'
+    if name == 'the body' and isinstance(error.get('input'), (bytes, str)):
+        return 'the body is not JSON with its name: send it with Content-Type: application/json'
     value = error.get('input')
-    value = json.dumps(value) if value is None or isinstance(value, (bool, list, dict)) else repr(value)       # null and true, as the client wrote them
+    value = (
+        json.dumps(value) if value is None or isinstance(value, (bool, list, dict)) else repr(value)
+    )  # null and true, as the client wrote them
     value = value if len(value) <= 60 else value[:57] + '…'
-    if kind == 'value_error': return f'{name} is {value}: {error["ctx"]["error"]}'
-    return f'{name} is {value}: it must be {ALLOWED[name]}' if name in ALLOWED else f'{name} is {value}: {error["msg"][0].lower() + error["msg"][1:]}'
+    if kind == 'value_error':
+        return f'{name} is {value}: {error["ctx"]["error"]}'
+    return (
+        f'{name} is {value}: it must be {ALLOWED[name]}'
+        if name in ALLOWED
+        else f'{name} is {value}: {error["msg"][0].lower() + error["msg"][1:]}'
+    )
+
 
 def side_limits(pipe: Pipeline) -> tuple[int, int]:
     "Least and largest side of a picture, in pixels; sides are multiples of the least."
-    return pipe.vae.cfg.factor*2**(len(pipe.unet.cfg.mult) - 1), 2*pipe.vae.cfg.image_size
+    return pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1), 2 * pipe.vae.cfg.image_size
+
 
 def check_request(
     pipe: Pipeline,
@@ -246,10 +337,23 @@ def check_request(
     "What depends on the model that is served; `ValueError` in one line for a size or a solver that it can't do."
     d, least, most = pipe.defaults, *side_limits(pipe)
     for k, s in (('width', r.width), ('height', r.height)):
-        if s is not None: number(k, s, least, most, whole=True)
-    size, steps, w = pipe.pick_size(r.height, r.width), r.steps or d['steps'], d['guidance_scale'] if r.cfg_scale is None else r.cfg_scale
-    pipe.pick_solver(r.solver, steps, size == (pipe.vae.cfg.image_size,)*2)
-    return dict(prompt=r.prompt, num_inference_steps=steps, guidance_scale=w, negative_prompt=r.negative_prompt, solver=r.solver, height=size[0], width=size[1])
+        if s is not None:
+            number(k, s, least, most, whole=True)
+    size, steps, w = (
+        pipe.pick_size(r.height, r.width),
+        r.steps or d['steps'],
+        d['guidance_scale'] if r.cfg_scale is None else r.cfg_scale,
+    )
+    pipe.pick_solver(r.solver, steps, size == (pipe.vae.cfg.image_size,) * 2)
+    return dict(
+        prompt=r.prompt,
+        num_inference_steps=steps,
+        guidance_scale=w,
+        negative_prompt=r.negative_prompt,
+        solver=r.solver,
+        height=size[0],
+        width=size[1],
+    )
 
 # %% ../../nbs/apps/serve.ipynb #f1200bea
 @asynccontextmanager
@@ -261,32 +365,46 @@ async def taken(
     "A ticket in the batcher's queue for as long as the block lasts; `Refused` with status 422, 429 or 503 if it can't be taken."
     app, loop, box = request.app, asyncio.get_running_loop(), asyncio.Queue()
     batcher = app.state.engine.ready()
-    try: call = check_request(batcher.pipe, r)
-    except ValueError as e: raise Refused(422, 'invalid', str(e)) from None
+    try:
+        call = check_request(batcher.pipe, r)
+    except ValueError as e:
+        raise Refused(422, 'invalid', str(e)) from None
+
     def emit(name, data):
-        with suppress(RuntimeError): loop.call_soon_threadsafe(box.put_nowait, (name, data))       # a loop that is closed
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(box.put_nowait, (name, data))  # a loop that is closed
+
     seeds = [(r.seed + i) % (SEEDS[1] + 1) for i in range(r.n)]
     t = Ticket(call, seeds, emit, batcher.clock() + app.state.cfg.deadline, preview_every, id=request.state.note['id'])
     request.state.note['ticket'] = t
     batcher.submit(t)
-    try: yield t, box
-    finally: batcher.cancel(t.id)
+    try:
+        yield t, box
+    finally:
+        batcher.cancel(t.id)
+
 
 async def outcome(
     request: Request,
     box: asyncio.Queue,  # of the ticket
 ) -> Output:
     "Wait for a ticket's end; `Refused` if that is an error, or if the client goes away before."
+
     async def until_gone():
-        while (await request.receive())['type'] != 'http.disconnect': pass
+        while (await request.receive())['type'] != 'http.disconnect':
+            pass
         box.put_nowait(('error', dict(status=499, code='gone', detail='the client went away')))
+
     gone = asyncio.create_task(until_gone())
     try:
         while True:
             name, data = await box.get()
-            if name == 'done': return data['output']
-            if name == 'error': raise Refused(**data)
-    finally: gone.cancel()
+            if name == 'done':
+                return data['output']
+            if name == 'error':
+                raise Refused(**data)
+    finally:
+        gone.cancel()
 
 # %% ../../nbs/apps/serve.ipynb #672f29a3
 def png(
@@ -298,12 +416,14 @@ def png(
     image.save(file, 'png', **(dict(pnginfo=png_info(image, settings)) if settings else {}))
     return file.getvalue()
 
+
 def data_uri(
     image,  # a PIL picture
     settings: dict | None = None,  # written into the file
 ) -> str:
     "A picture as a PNG file in a URI."
     return 'data:image/png;base64,' + base64.b64encode(png(image, settings)).decode()
+
 
 async def result(
     t: Ticket,  # that is done
@@ -312,8 +432,23 @@ async def result(
     "What a finished ticket gives its client."
     images = await asyncio.to_thread(lambda: [data_uri(i, s) for i, s in zip(out.images, out.settings)])
     s = out.settings[0]
-    return dict(id=t.id, image=images[0], **(dict(images=images) if len(images) > 1 else {}), prompt=s['prompt'], negative_prompt=s['negative_prompt'], steps=t.steps, cfg_scale=s['guidance_scale'], seed=t.seeds[0], seeds=t.seeds,
-                solver=s['solver'], width=s['width'], height=s['height'], generation_time_s=round(t.ended - t.started, 4), queue_time_s=round(t.started - t.arrived, 4), warnings=t.notes)
+    return dict(
+        id=t.id,
+        image=images[0],
+        **(dict(images=images) if len(images) > 1 else {}),
+        prompt=s['prompt'],
+        negative_prompt=s['negative_prompt'],
+        steps=t.steps,
+        cfg_scale=s['guidance_scale'],
+        seed=t.seeds[0],
+        seeds=t.seeds,
+        solver=s['solver'],
+        width=s['width'],
+        height=s['height'],
+        generation_time_s=round(t.ended - t.started, 4),
+        queue_time_s=round(t.started - t.arrived, 4),
+        warnings=t.notes,
+    )
 
 # %% ../../nbs/apps/serve.ipynb #f5cb74bd
 def quality(
@@ -326,13 +461,16 @@ def quality(
     for part in accept.lower().split(','):
         what, *params = (p.strip() for p in part.split(';'))
         q = next((p[2:] for p in params if p.startswith('q=')), '1')
-        if re.fullmatch(r'0(\.\d*)?|1(\.0*)?', q): found[what] = float(q)
-    return next((found[w] for w in reversed(wide) if w in found), 0.)
+        if re.fullmatch(r'0(\.\d*)?|1(\.0*)?', q):
+            found[what] = float(q)
+    return next((found[w] for w in reversed(wide) if w in found), 0.0)
+
 
 def wants_png(request: Request) -> bool:
     "Whether a client would rather have the picture itself."
     accept = ','.join(request.headers.getlist('accept'))
     return quality(accept, 'image/png') > quality(accept, 'application/json')
+
 
 def file_name(
     prompt: str,
@@ -344,6 +482,7 @@ def file_name(
     plain = f'{slug(normalize("NFKD", prompt).encode("ascii", "ignore").decode())}-{seed}.png'
     return f'inline; filename="{plain}"' + ('' if name == plain else f"; filename*=UTF-8''{quote(name)}")
 
+
 async def picture_alone(
     t: Ticket,  # that is done
     out: Output,  # its last word, with one picture
@@ -351,11 +490,13 @@ async def picture_alone(
     "The file that a finished ticket gives its client, its settings inside."
     data = await asyncio.to_thread(png, out.images[0], out.settings[0])
     headers = {'Content-Disposition': file_name(t.call['prompt'], t.seeds[0])}
-    if t.notes: headers['X-Warnings'] = json.dumps(t.notes)                    # in ASCII, whatever was typed
+    if t.notes:
+        headers['X-Warnings'] = json.dumps(t.notes)  # in ASCII, whatever was typed
     return Response(data, headers=headers, media_type='image/png')
 
 # %% ../../nbs/apps/serve.ipynb #a8989fcf
-BODY = 64*1024  # bytes of a request, at most
+BODY = 64 * 1024  # bytes of a request, at most
+
 
 def problem(
     request: Request,
@@ -368,18 +509,35 @@ def problem(
     kinds = {401: 'authentication_error', 429: 'rate_limit_error'}
     id = request.scope.get('state', {}).get('note', {}).get('id', '')
     body = dict(detail=detail, code=code, id=id)
-    if request.url.path.startswith('/v1/'): body = dict(error=dict(message=detail, type=kinds.get(status, 'server_error' if status >= 500 else 'invalid_request_error'), param=None, code=code), id=id)
+    if request.url.path.startswith('/v1/'):
+        body = dict(
+            error=dict(
+                message=detail,
+                type=kinds.get(status, 'server_error' if status >= 500 else 'invalid_request_error'),
+                param=None,
+                code=code,
+            ),
+            id=id,
+        )
     headers = ({'Retry-After': str(retry)} if retry else {}) | ({'WWW-Authenticate': 'Bearer'} if status == 401 else {})
     return Response(json.dumps(body), status, headers, 'application/json')
 
+
 def handle_errors(app: FastAPI):
     "Let every error of the application have that form."
+
     @app.exception_handler(Refused)
-    async def refused(request: Request, e: Refused): return problem(request, e.status, e.code, e.detail, e.retry)
+    async def refused(request: Request, e: Refused):
+        return problem(request, e.status, e.code, e.detail, e.retry)
 
     @app.exception_handler(StarletteHTTPException)
     async def http(request: Request, e: StarletteHTTPException):
-        says = {400: 'the body cannot be read: send JSON in UTF-8', 404: f'there is nothing at {request.url.path[:100]}: see /docs', 405: f'{request.method} is not possible at {request.url.path[:100]}: see /docs', 413: f'the body is larger than the {BODY//1024} KiB that are taken'}
+        says = {
+            400: 'the body cannot be read: send JSON in UTF-8',
+            404: f'there is nothing at {request.url.path[:100]}: see /docs',
+            405: f'{request.method} is not possible at {request.url.path[:100]}: see /docs',
+            413: f'the body is larger than the {BODY // 1024} KiB that are taken',
+        }
         r = problem(request, e.status_code, 'http', says.get(e.status_code, str(e.detail)))
         r.headers.update(e.headers or {})
         return r
@@ -392,25 +550,64 @@ def handle_errors(app: FastAPI):
 # %% ../../nbs/apps/serve.ipynb #ead1bc72
 bearer = HTTPBearer(auto_error=False, description='needed if the server was given a key')
 
+
 async def authorised(
     request: Request,
     given=Depends(bearer),
 ):
     "Let nobody pass without the key, if there is one; `Refused` with status 401."
     key = request.app.state.cfg.api_key
-    if key and not (given and hmac.compare_digest(given.credentials.encode(), key.encode())): raise Refused(401, 'unauthorised', 'this server needs a key: send it as "Authorization: Bearer …"')
+    if key and not (given and hmac.compare_digest(given.credentials.encode(), key.encode())):
+        raise Refused(401, 'unauthorised', 'this server needs a key: send it as "Authorization: Bearer …"')
+
 
 router, guard = APIRouter(), [Depends(authorised)]
-ERRORS = {s: dict(model=Problem, description=d) for s, d in {400: 'body unreadable, or the server called by a name that is not its own', 401: 'no key', 409: 'cancelled', 413: 'body too large', 422: 'bad input', 429: 'queue full', 500: 'failed', 503: 'loading or stopping', 504: 'deadline'}.items()}
+ERRORS = {
+    s: dict(model=Problem, description=d)
+    for s, d in {
+        400: 'body unreadable, or the server called by a name that is not its own',
+        401: 'no key',
+        409: 'cancelled',
+        413: 'body too large',
+        422: 'bad input',
+        429: 'queue full',
+        500: 'failed',
+        503: 'loading or stopping',
+        504: 'deadline',
+    }.items()
+}
 
-MADE = {200: dict(description='pictures and what made them; or, to who accepts image/png rather than JSON, one picture as a file with its settings inside', content={'image/png': dict(schema=dict(type='string', format='binary'))},
-                  headers={'Content-Disposition': dict(description='of image/png: a name for the file', schema=dict(type='string')), 'X-Warnings': dict(description='of image/png: a JSON list, if there are warnings', schema=dict(type='string'))})}
+MADE = {
+    200: dict(
+        description='pictures and what made them; or, to who accepts image/png rather than JSON, one picture as a file with its settings inside',
+        content={'image/png': dict(schema=dict(type='string', format='binary'))},
+        headers={
+            'Content-Disposition': dict(description='of image/png: a name for the file', schema=dict(type='string')),
+            'X-Warnings': dict(
+                description='of image/png: a JSON list, if there are warnings', schema=dict(type='string')
+            ),
+        },
+    )
+}
 
-@router.post('/generate', tags=['pictures'], response_model=GenerateResponse, response_model_exclude_none=True, responses=ERRORS | MADE, dependencies=guard)
+
+@router.post(
+    '/generate',
+    tags=['pictures'],
+    response_model=GenerateResponse,
+    response_model_exclude_none=True,
+    responses=ERRORS | MADE,
+    dependencies=guard,
+)
 async def generate(request: Request, r: GenerateRequest):
     "Make pictures of a prompt. With `Accept: image/png` the answer is the picture itself."
     alone = wants_png(request)
-    if alone and r.n > 1: raise Refused(422, 'invalid', f'n is {r.n}: an answer in image/png holds one picture; leave n out, or accept application/json')
+    if alone and r.n > 1:
+        raise Refused(
+            422,
+            'invalid',
+            f'n is {r.n}: an answer in image/png holds one picture; leave n out, or accept application/json',
+        )
     async with taken(request, r) as (t, box):
         out = await outcome(request, box)
         return await picture_alone(t, out) if alone else await result(t, out)
@@ -418,7 +615,25 @@ async def generate(request: Request, r: GenerateRequest):
 # %% ../../nbs/apps/serve.ipynb #e138960d
 class Health(BaseModel):
     "How the server is."
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra=dict(examples=[dict(status='ok', model_ready=True, device='cpu', detail=None, model='nano', processor='AMD EPYC', queue=0, running=1, uptime_s=3600.5)]))
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra=dict(
+            examples=[
+                dict(
+                    status='ok',
+                    model_ready=True,
+                    device='cpu',
+                    detail=None,
+                    model='nano',
+                    processor='AMD EPYC',
+                    queue=0,
+                    running=1,
+                    uptime_s=3600.5,
+                )
+            ]
+        ),
+    )
     status: Literal['loading', 'ok', 'error', 'stopping']
     model_ready: bool
     device: Annotated[str | None, Field(description='cpu, cuda or mps, once the model is loaded')]
@@ -429,80 +644,166 @@ class Health(BaseModel):
     running: Annotated[int, Field(description='requests that run')]
     uptime_s: Annotated[float, Field(description='seconds since the start')]
 
+
 @router.head('/health', include_in_schema=False)
 @router.get('/health', tags=['server'], response_model=Health, responses={400: ERRORS[400]})
 async def health(request: Request):
     "Whether the server can make pictures. The HTTP status is 200 as long as the process answers."
     e = request.app.state.engine
     b = e.batcher
-    return dict(status=e.status, model_ready=e.status == 'ok', device=str(b.pipe.device) if b else None, detail="the model cannot be loaded: the server's log says why" if e.failed else None, model=b.pipe.name if b else None,
-                processor=request.app.state.processor, queue=len(b.waiting) if b else 0, running=len(b.running) if b else 0, uptime_s=round(time.time() - request.app.state.began, 1))
+    return dict(
+        status=e.status,
+        model_ready=e.status == 'ok',
+        device=str(b.pipe.device) if b else None,
+        detail="the model cannot be loaded: the server's log says why" if e.failed else None,
+        model=b.pipe.name if b else None,
+        processor=request.app.state.processor,
+        queue=len(b.waiting) if b else 0,
+        running=len(b.running) if b else 0,
+        uptime_s=round(time.time() - request.app.state.began, 1),
+    )
 
 # %% ../../nbs/apps/serve.ipynb #5ee2e17f
 class Config(BaseModel):
     "What the model that is served can do."
+
     model_config = ConfigDict(protected_namespaces=())
     model: Annotated[str, Field(examples=['nano'])]
     model_hash: Annotated[str | None, Field(description='of its weights', examples=['173723a5f8'])]
     auth: Annotated[bool, Field(description='whether a key is needed')]
-    limits: Annotated[dict[str, dict], Field(description='of every field of a request', examples=[dict(steps=dict(min=1, max=50), prompt=dict(min_length=1, max_length=512))])]
+    limits: Annotated[
+        dict[str, dict],
+        Field(
+            description='of every field of a request',
+            examples=[dict(steps=dict(min=1, max=50), prompt=dict(min_length=1, max_length=512))],
+        ),
+    ]
     solvers: Annotated[list[str], Field(examples=[['euler', 'fitted']])]
-    sizes: Annotated[list[str], Field(description='WIDTHxHEIGHT to offer; any multiples in the limits can be asked for', examples=[['64x64', '96x64']])]
-    defaults: Annotated[dict, Field(description="the model's measured best", examples=[dict(steps=11, cfg_scale=3., seed=42, n=1)])]
+    sizes: Annotated[
+        list[str],
+        Field(
+            description='WIDTHxHEIGHT to offer; any multiples in the limits can be asked for',
+            examples=[['64x64', '96x64']],
+        ),
+    ]
+    defaults: Annotated[
+        dict, Field(description="the model's measured best", examples=[dict(steps=11, cfg_scale=3.0, seed=42, n=1)])
+    ]
     rows: Annotated[int, Field(description='of a call of the network, at most')]
     queue: Annotated[int, Field(description='requests that may wait')]
+
 
 def sizes(
     pipe: Pipeline,
 ) -> list[str]:  # "WIDTHxHEIGHT", the trained one first
     "Sizes to offer: the trained side, and half as much again, and twice that."
     (f, most), s = side_limits(pipe), pipe.vae.cfg.image_size
-    sides = sorted({s, s*3//2//f*f, most})
+    sides = sorted({s, s * 3 // 2 // f * f, most})
     return sorted((f'{w}x{h}' for w in sides for h in sides), key=lambda t: (math.prod(map(int, t.split('x'))), t))
+
 
 @router.get('/config', tags=['server'], response_model=Config, responses={400: ERRORS[400], 503: ERRORS[503]})
 async def config(request: Request):
     "Limits, defaults and supported sizes of the model that is loaded."
     b = request.app.state.engine.ready()
     p, d, (f, most) = b.pipe, b.pipe.defaults, side_limits(b.pipe)
-    limits = {k: dict(min_length=lo, max_length=hi) if 'prompt' in k else dict(min=lo, max=hi) for k, (lo, hi) in LIMITS.items()} | {k: dict(min=f, max=most, multiple_of=f) for k in ('width', 'height')}
-    return dict(model=p.name, model_hash=p.model_hash, auth=bool(request.app.state.cfg.api_key), limits=limits, solvers=[*SOLVERS, *(['fitted'] if p.sampling.get('weights') else [])], sizes=sizes(p),
-                defaults=dict(steps=d['steps'], cfg_scale=d['guidance_scale'], seed=42, n=1, negative_prompt='', solver=None, width=p.vae.cfg.image_size, height=p.vae.cfg.image_size), rows=b.most, queue=b.queue)
+    limits = {
+        k: dict(min_length=lo, max_length=hi) if 'prompt' in k else dict(min=lo, max=hi)
+        for k, (lo, hi) in LIMITS.items()
+    } | {k: dict(min=f, max=most, multiple_of=f) for k in ('width', 'height')}
+    return dict(
+        model=p.name,
+        model_hash=p.model_hash,
+        auth=bool(request.app.state.cfg.api_key),
+        limits=limits,
+        solvers=[*SOLVERS, *(['fitted'] if p.sampling.get('weights') else [])],
+        sizes=sizes(p),
+        defaults=dict(
+            steps=d['steps'],
+            cfg_scale=d['guidance_scale'],
+            seed=42,
+            n=1,
+            negative_prompt='',
+            solver=None,
+            width=p.vae.cfg.image_size,
+            height=p.vae.cfg.image_size,
+        ),
+        rows=b.most,
+        queue=b.queue,
+    )
 
 # %% ../../nbs/apps/serve.ipynb #47b77f3c
 async def streamed(request: Request, r: GenerateRequest) -> AsyncIterator[tuple[Ticket, asyncio.Queue]]:
     "A ticket with previews and its box, for as long as the stream lasts; `Refused` as `taken` says, before the stream begins."
-    async with taken(request, r, request.app.state.cfg.preview_every) as both: yield both
+    async with taken(request, r, request.app.state.cfg.preview_every) as both:
+        yield both
 
-PLAIN = {s: dict(description=e['description'], content={'application/json': {'schema': {'$ref': '#/components/schemas/Problem'}}}) for s, e in ERRORS.items()}      # no events, if it can't begin
-PLAIN[200] = dict(description='events', content={'text/event-stream': {'example': 'event: queued\ndata: {"place": 0, "id": "5f0c…"}\n\nevent: step\ndata: {"step": 3, "steps": 11, "previews": ["data:image/png;base64,…"], "id": "5f0c…"}\n\nevent: done\ndata: {"image": "data:image/png;base64,…", "prompt": "…", "seed": 42, "id": "5f0c…"}\n\n'}})
 
-@router.post('/generate/stream', tags=['pictures'], response_class=EventSourceResponse, responses=PLAIN, dependencies=guard)
+PLAIN = {
+    s: dict(
+        description=e['description'], content={'application/json': {'schema': {'$ref': '#/components/schemas/Problem'}}}
+    )
+    for s, e in ERRORS.items()
+}  # no events, if it can't begin
+PLAIN[200] = dict(
+    description='events',
+    content={
+        'text/event-stream': {
+            'example': 'event: queued\ndata: {"place": 0, "id": "5f0c…"}\n\nevent: step\ndata: {"step": 3, "steps": 11, "previews": ["data:image/png;base64,…"], "id": "5f0c…"}\n\nevent: done\ndata: {"image": "data:image/png;base64,…", "prompt": "…", "seed": 42, "id": "5f0c…"}\n\n'
+        }
+    },
+)
+
+
+@router.post(
+    '/generate/stream', tags=['pictures'], response_class=EventSourceResponse, responses=PLAIN, dependencies=guard
+)
 async def generate_stream(ticket: Annotated[tuple, Depends(streamed)]) -> AsyncIterator[ServerSentEvent]:
     "Make pictures of a prompt, with events on the way: queued, step, then done or error."
     t, box = ticket
     while True:
         name, data = await box.get()
-        if name == 'done': data = await result(t, data['output'])
-        if pics := data.get('previews'): data = dict(data, previews=await asyncio.to_thread(lambda: [data_uri(i) for i in pics]))
+        if name == 'done':
+            data = await result(t, data['output'])
+        if pics := data.get('previews'):
+            data = dict(data, previews=await asyncio.to_thread(lambda: [data_uri(i) for i in pics]))
         yield ServerSentEvent(event=name, data=data | dict(id=t.id))
-        if name in ('done', 'error'): return
+        if name in ('done', 'error'):
+            return
 
-@router.post('/cancel/{id}', tags=['pictures'], response_model=Cancelled, responses={s: ERRORS[s] for s in (400, 401, 422, 503)} | {404: dict(model=Problem, description='no such request')}, dependencies=guard)
+
+@router.post(
+    '/cancel/{id}',
+    tags=['pictures'],
+    response_model=Cancelled,
+    responses={s: ERRORS[s] for s in (400, 401, 422, 503)} | {404: dict(model=Problem, description='no such request')},
+    dependencies=guard,
+)
 async def cancel(request: Request, id: str):
     "Stop a request before its next step."
-    if not request.app.state.engine.ready().cancel(id): raise Refused(404, 'unknown', f'no request with the number {id[:40]!r} waits or runs')
+    if not request.app.state.engine.ready().cancel(id):
+        raise Refused(404, 'unknown', f'no request with the number {id[:40]!r} waits or runs')
     return dict(id=id, cancelled=True)
 
 # %% ../../nbs/apps/serve.ipynb #54b3630a
 class ImageRequest(BaseModel):
     "What OpenAI's clients send for pictures, and our own fields beside it."
-    model_config = ConfigDict(extra='forbid', json_schema_extra=dict(examples=[dict(model='nano', prompt=EXAMPLE['prompt'], n=1, size='64x64', response_format='b64_json')]))
+
+    model_config = ConfigDict(
+        extra='forbid',
+        json_schema_extra=dict(
+            examples=[dict(model='nano', prompt=EXAMPLE['prompt'], n=1, size='64x64', response_format='b64_json')]
+        ),
+    )
     prompt: Annotated[str, Field(min_length=1, max_length=512)]
     model: Annotated[str | None, Field(description='the name of the model that is served, or nothing')] = None
     n: Annotated[int | None, ranged('n', 'pictures')] = None
-    size: Annotated[str | None, Field(pattern=r'^(auto|[0-9]{1,4}x[0-9]{1,4})$', description='WIDTHxHEIGHT, or auto')] = None
-    response_format: Annotated[Literal['b64_json'] | None, Field(description='pictures come in the answer; there are no URLs')] = None
+    size: Annotated[
+        str | None, Field(pattern=r'^(auto|[0-9]{1,4}x[0-9]{1,4})$', description='WIDTHxHEIGHT, or auto')
+    ] = None
+    response_format: Annotated[
+        Literal['b64_json'] | None, Field(description='pictures come in the answer; there are no URLs')
+    ] = None
     output_format: Literal['png'] | None = None
     quality: Annotated[Literal['auto', 'standard'] | None, Field(description='use steps instead')] = None
     background: Literal['auto', 'opaque'] | None = None
@@ -516,23 +817,62 @@ class ImageRequest(BaseModel):
     says_something = field_validator('prompt')(not_blank)
     numbers = field_validator('n', 'steps', 'cfg_scale', 'seed', mode='before')(not_bool)
 
+
 def described(*status: int, example: dict) -> dict:
     "Responses of a route under /v1: errors, and what all is well looks like."
-    return {s: dict(description=ERRORS.get(s, dict(description='no such model'))['description']) for s in status} | {200: dict(description='all is well', content={'application/json': {'example': example}})}
+    return {s: dict(description=ERRORS.get(s, dict(description='no such model'))['description']) for s in status} | {
+        200: dict(description='all is well', content={'application/json': {'example': example}})
+    }
 
-DRAW = 2**31                                               # seeds to draw from: small enough for anything that reads the answer
-DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='64x64', output_format='png', background='opaque')
-@router.post('/v1/images/generations', tags=['as OpenAI has it'], dependencies=guard, responses=described(*ERRORS, 404, example=DRAWN))
+
+DRAW = 2**31  # seeds to draw from: small enough for anything that reads the answer
+DRAWN = dict(
+    created=1790000000,
+    data=[dict(b64_json='iVBORw0KGgo…', seed=42)],
+    size='64x64',
+    output_format='png',
+    background='opaque',
+)
+
+
+@router.post(
+    '/v1/images/generations',
+    tags=['as OpenAI has it'],
+    dependencies=guard,
+    responses=described(*ERRORS, 404, example=DRAWN),
+)
 async def images_generations(request: Request, r: ImageRequest):
     "Make pictures, as OpenAI's clients ask for them."
     named(request, r.model)
     w, h = (int(s) for s in r.size.split('x')) if r.size not in (None, 'auto') else (None, None)
-    if 0 in (w, h): raise Refused(422, 'invalid', f'size is {r.size!r}: choose one of {", ".join(sizes(request.app.state.engine.ready().pipe))}')
+    if 0 in (w, h):
+        raise Refused(
+            422,
+            'invalid',
+            f'size is {r.size!r}: choose one of {", ".join(sizes(request.app.state.engine.ready().pipe))}',
+        )
     seed = randbelow(DRAW) if r.seed is None else r.seed
-    own = GenerateRequest(prompt=r.prompt, steps=r.steps, cfg_scale=r.cfg_scale, seed=seed, negative_prompt=r.negative_prompt or '', solver=r.solver, n=r.n or 1, width=w, height=h)
-    async with taken(request, own) as (t, box): got = await result(t, await outcome(request, box))
+    own = GenerateRequest(
+        prompt=r.prompt,
+        steps=r.steps,
+        cfg_scale=r.cfg_scale,
+        seed=seed,
+        negative_prompt=r.negative_prompt or '',
+        solver=r.solver,
+        n=r.n or 1,
+        width=w,
+        height=h,
+    )
+    async with taken(request, own) as (t, box):
+        got = await result(t, await outcome(request, box))
     data = [dict(b64_json=i.partition(',')[2], seed=s) for i, s in zip(got.get('images', [got['image']]), got['seeds'])]
-    return dict(created=int(time.time()), data=data, size=f"{got['width']}x{got['height']}", output_format='png', background='opaque')
+    return dict(
+        created=int(time.time()),
+        data=data,
+        size=f"{got['width']}x{got['height']}",
+        output_format='png',
+        background='opaque',
+    )
 
 # %% ../../nbs/apps/serve.ipynb #ef4060cc
 def named(
@@ -541,16 +881,31 @@ def named(
 ) -> dict:  # what there is to say about it
     "The model that is served; `Refused` with its name for another one. A name is only compared, never opened."
     pipe = request.app.state.engine.ready().pipe
-    if name not in (None, pipe.name): raise Refused(404, 'model_not_found', f'model is {name[:60]!r}: this server has {pipe.name}')
+    if name not in (None, pipe.name):
+        raise Refused(404, 'model_not_found', f'model is {name[:60]!r}: this server has {pipe.name}')
     return dict(id=pipe.name, object='model', created=int(request.app.state.began), owned_by='minisd')
 
+
 MODEL = dict(id='nano', object='model', created=1790000000, owned_by='minisd')
-@router.get('/v1/models', tags=['as OpenAI has it'], dependencies=guard, responses=described(400, 401, 503, example=dict(object='list', data=[MODEL])))
+
+
+@router.get(
+    '/v1/models',
+    tags=['as OpenAI has it'],
+    dependencies=guard,
+    responses=described(400, 401, 503, example=dict(object='list', data=[MODEL])),
+)
 async def models(request: Request):
     "The models there are: one."
     return dict(object='list', data=[named(request, None)])
 
-@router.get('/v1/models/{name}', tags=['as OpenAI has it'], dependencies=guard, responses=described(400, 401, 404, 422, 503, example=MODEL))
+
+@router.get(
+    '/v1/models/{name}',
+    tags=['as OpenAI has it'],
+    dependencies=guard,
+    responses=described(400, 401, 404, 422, 503, example=MODEL),
+)
 async def one_model(request: Request, name: str):
     "A model by its name."
     return named(request, name)
@@ -558,15 +913,27 @@ async def one_model(request: Request, name: str):
 # %% ../../nbs/apps/serve.ipynb #f5fb92f9
 class Metrics:
     "What Prometheus reads."
+
     def __init__(self):
         r = self.registry = CollectorRegistry()
         ProcessCollector(registry=r)
         self.requests = Counter('minisd_requests', 'Requests by path and status', ['path', 'status'], registry=r)
-        self.seconds = Histogram('minisd_request_seconds', 'Seconds from a request to the end of its answer', ['path'], buckets=(.01, .03, .1, .3, 1, 3, 10, 30, 100), registry=r)
+        self.seconds = Histogram(
+            'minisd_request_seconds',
+            'Seconds from a request to the end of its answer',
+            ['path'],
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+            registry=r,
+        )
         self.pictures = Counter('minisd_pictures', 'Pictures made', registry=r)
-        self.rows = Histogram('minisd_call_rows', 'Rows of a call of the network', buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=r)
+        self.rows = Histogram(
+            'minisd_call_rows', 'Rows of a call of the network', buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=r
+        )
         self.network = Counter('minisd_network_seconds', 'Seconds in the network', registry=r)
-        self.waiting, self.running = Gauge('minisd_waiting', 'Requests in the queue', registry=r), Gauge('minisd_running', 'Requests that run', registry=r)
+        self.waiting, self.running = (
+            Gauge('minisd_waiting', 'Requests in the queue', registry=r),
+            Gauge('minisd_running', 'Requests that run', registry=r),
+        )
 
     def watch(
         self,
@@ -582,7 +949,14 @@ class Metrics:
         self.waiting.set(len(b.waiting) if b else 0), self.running.set(len(b.running) if b else 0)
         return generate_latest(self.registry)
 
-@router.get('/metrics', tags=['server'], dependencies=guard, response_class=Response, responses={200: {'content': {'text/plain': {}}}, 400: ERRORS[400], 401: ERRORS[401]})
+
+@router.get(
+    '/metrics',
+    tags=['server'],
+    dependencies=guard,
+    response_class=Response,
+    responses={200: {'content': {'text/plain': {}}}, 400: ERRORS[400], 401: ERRORS[401]},
+)
 async def metrics(request: Request):
     "Counters for Prometheus."
     s = request.app.state
@@ -590,39 +964,74 @@ async def metrics(request: Request):
 
 # %% ../../nbs/apps/serve.ipynb #207362d9
 CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-SAFE = {'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer', 'X-Frame-Options': 'DENY', 'Cross-Origin-Opener-Policy': 'same-origin'}
+SAFE = {
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'X-Frame-Options': 'DENY',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+}
+
 
 class Frame:
     "ASGI middleware around every request: number, time, headers, log."
+
     def __init__(self, app, cfg: ServerConfig, metrics: Metrics):
-        self.app, self.cfg, self.metrics, self.open = app, cfg, metrics, cfg.host != 'localhost' and not cfg.hosts       # open: to any name, as it listens to others
-        with suppress(ValueError): self.open = not ip_address(cfg.host).is_loopback and not cfg.hosts
+        self.app, self.cfg, self.metrics, self.open = (
+            app,
+            cfg,
+            metrics,
+            cfg.host != 'localhost' and not cfg.hosts,
+        )  # open: to any name, as it listens to others
+        with suppress(ValueError):
+            self.open = not ip_address(cfg.host).is_loopback and not cfg.hosts
         self.hosts = {h.lower() for h in (*cfg.hosts, '127.0.0.1', 'localhost', '::1', cfg.host)}
 
     async def __call__(self, scope, receive, send):
-        if scope['type'] != 'http': return await self.app(scope, receive, send)
+        if scope['type'] != 'http':
+            return await self.app(scope, receive, send)
         start, note = time.perf_counter(), dict(id=uuid4().hex, status=None, bytes=0)
         scope['state'] = {**scope.get('state', {}), 'note': note}
+
         async def framed(message):
             if message['type'] == 'http.response.start':
                 note['status'], had = message['status'], {k.lower() for k, _ in message.get('headers', [])}
-                more = SAFE | {'Content-Security-Policy': CSP, 'X-Request-ID': note['id'], 'X-Process-Time': f'{time.perf_counter() - start:.4f}'}
-                message['headers'] = [*message.get('headers', []), *((k.lower().encode(), v.encode()) for k, v in more.items() if k.lower().encode() not in had)]
+                more = SAFE | {
+                    'Content-Security-Policy': CSP,
+                    'X-Request-ID': note['id'],
+                    'X-Process-Time': f'{time.perf_counter() - start:.4f}',
+                }
+                message['headers'] = [
+                    *message.get('headers', []),
+                    *((k.lower().encode(), v.encode()) for k, v in more.items() if k.lower().encode() not in had),
+                ]
             await send(message)
+
         async def limited():
             message = await receive()
             note['bytes'] += len(message.get('body', b''))
-            if note['bytes'] > BODY: raise StarletteHTTPException(413)
+            if note['bytes'] > BODY:
+                raise StarletteHTTPException(413)
             return message
+
         request = Request(scope)
         host = re.sub(r':\d+$', '', request.headers.get('host', '')).strip('[]').lower()
         try:
-            if self.open or host in self.hosts: return await self.app(scope, limited, framed)
-            await problem(request, 400, 'host', f'this server is not called {host[:60]!r}: it answers to {", ".join(sorted(self.hosts))}; --name or MINISD_HOSTS gives it others')(scope, receive, framed)
+            if self.open or host in self.hosts:
+                return await self.app(scope, limited, framed)
+            await problem(
+                request,
+                400,
+                'host',
+                f'this server is not called {host[:60]!r}: it answers to {", ".join(sorted(self.hosts))}; --name or MINISD_HOSTS gives it others',
+            )(scope, receive, framed)
         except Exception as fault:
             log.error('a fault of the server', extra=dict(fields=dict(id=note['id'])), exc_info=fault)
-            if note['status'] is None: await problem(request, 500, 'failed', f'this request failed; its number is {note["id"]}')(scope, receive, framed)
-        finally: self.after(scope, note, time.perf_counter() - start)
+            if note['status'] is None:
+                await problem(request, 500, 'failed', f'this request failed; its number is {note["id"]}')(
+                    scope, receive, framed
+                )
+        finally:
+            self.after(scope, note, time.perf_counter() - start)
 
 # %% ../../nbs/apps/serve.ipynb #d92c2ea2
 @patch
@@ -633,43 +1042,101 @@ def after(
     seconds: float,
 ):
     "Count a request and write its line."
-    t, path, status = note.get('ticket'), getattr(scope.get('route'), 'path', 'other'), note['status'] or 499           # 499: gone before it was answered
-    if t and status == 200: status = t.status or 499                                                                # a stream's, too
+    t, path, status = (
+        note.get('ticket'),
+        getattr(scope.get('route'), 'path', 'other'),
+        note['status'] or 499,
+    )  # 499: gone before it was answered
+    if t and status == 200:
+        status = t.status or 499  # a stream's, too
     self.metrics.requests.labels(path, status).inc(), self.metrics.seconds.labels(path).observe(seconds)
     line = dict(id=note['id'], method=scope['method'], path=path, status=status, seconds=round(seconds, 4))
     if t:
         s = lambda v: None if math.isnan(v) else round(v, 4)
-        line |= dict(outcome=t.outcome or 'gone', steps=t.i, of=t.steps, n=len(t.seeds), queue_s=s(t.started - t.arrived), run_s=s(t.ended - t.started), calls=len(t.rows), rows=round(sum(t.rows)/len(t.rows), 1) if t.rows else None)
-        if self.cfg.log_prompts: line |= dict(prompt=t.call['prompt'], negative_prompt=t.call['negative_prompt'])
-        if t.outcome == 'done': self.metrics.pictures.inc(len(t.seeds))
-    log.log(logging.DEBUG if path in ('/health', '/metrics') else logging.INFO, 'request', extra=dict(fields=line))       # these are asked for all the time
+        line |= dict(
+            outcome=t.outcome or 'gone',
+            steps=t.i,
+            of=t.steps,
+            n=len(t.seeds),
+            queue_s=s(t.started - t.arrived),
+            run_s=s(t.ended - t.started),
+            calls=len(t.rows),
+            rows=round(sum(t.rows) / len(t.rows), 1) if t.rows else None,
+        )
+        if self.cfg.log_prompts:
+            line |= dict(prompt=t.call['prompt'], negative_prompt=t.call['negative_prompt'])
+        if t.outcome == 'done':
+            self.metrics.pictures.inc(len(t.seeds))
+    log.log(
+        logging.DEBUG if path in ('/health', '/metrics') else logging.INFO, 'request', extra=dict(fields=line)
+    )  # these are asked for all the time
+
 
 class JsonLines(logging.Formatter):
     "A log record as one line of JSON."
+
     def format(self, record: logging.LogRecord) -> str:
-        d = dict(time=self.formatTime(record, '%Y-%m-%dT%H:%M:%S') + time.strftime('%z', time.localtime(record.created)), level=record.levelname.lower(), message=record.getMessage()) | getattr(record, 'fields', {})
-        if record.exc_info: d['error'] = self.formatException(record.exc_info)
-        return json.dumps(d, default=repr)                 # ASCII: it can be written in any code page
+        d = dict(
+            time=self.formatTime(record, '%Y-%m-%dT%H:%M:%S') + time.strftime('%z', time.localtime(record.created)),
+            level=record.levelname.lower(),
+            message=record.getMessage(),
+        ) | getattr(record, 'fields', {})
+        if record.exc_info:
+            d['error'] = self.formatException(record.exc_info)
+        return json.dumps(d, default=repr)  # ASCII: it can be written in any code page
 
 # %% ../../nbs/apps/serve.ipynb #9cc61845
-PAGE = {'/': ('index.html', 'text/html'), '/page.css': ('page.css', 'text/css'), '/page.js': ('page.js', 'text/javascript'), '/icon.svg': ('icon.svg', 'image/svg+xml')}
+PAGE = {
+    '/': ('index.html', 'text/html'),
+    '/page.css': ('page.css', 'text/css'),
+    '/page.js': ('page.js', 'text/javascript'),
+    '/icon.svg': ('icon.svg', 'image/svg+xml'),
+}
+
 
 def add_pages(app: FastAPI):
     "The page at /, and the description of the API at /docs."
-    folder = core.PACKAGE/'page'
+    folder = core.PACKAGE / 'page'
+
     def page(name, kind):
-        async def give(): return FileResponse(folder/name, media_type=kind, headers={'Cache-Control': 'no-cache'})
+        async def give():
+            return FileResponse(folder / name, media_type=kind, headers={'Cache-Control': 'no-cache'})
+
         return give
-    for path, (name, kind) in PAGE.items(): app.add_api_route(path, page(name, kind), include_in_schema=False, methods=['GET', 'HEAD'])
-    app.mount('/swagger', StaticFiles(directory=str(files('fastapi_offline')/'static')))
-    html = get_swagger_ui_html(openapi_url='openapi.json', title='minisd: the API', swagger_js_url='swagger/swagger-ui-bundle.js', swagger_css_url='swagger/swagger-ui.css', swagger_favicon_url='icon.svg', oauth2_redirect_url=None).body.decode()
-    allowed = ' '.join(f"'sha256-{base64.b64encode(sha256(s.encode()).digest()).decode()}'" for s in re.findall(r'<script>(.*?)</script>', html, re.S))
-    policy = CSP.replace("script-src 'self'", f"script-src 'self' {allowed}").replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+    for path, (name, kind) in PAGE.items():
+        app.add_api_route(path, page(name, kind), include_in_schema=False, methods=['GET', 'HEAD'])
+    app.mount('/swagger', StaticFiles(directory=str(files('fastapi_offline') / 'static')))
+    html = get_swagger_ui_html(
+        openapi_url='openapi.json',
+        title='minisd: the API',
+        swagger_js_url='swagger/swagger-ui-bundle.js',
+        swagger_css_url='swagger/swagger-ui.css',
+        swagger_favicon_url='icon.svg',
+        oauth2_redirect_url=None,
+    ).body.decode()
+    allowed = ' '.join(
+        f"'sha256-{base64.b64encode(sha256(s.encode()).digest()).decode()}'"
+        for s in re.findall(r'<script>(.*?)</script>', html, re.S)
+    )
+    policy = CSP.replace("script-src 'self'", f"script-src 'self' {allowed}").replace(
+        "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+    )
+
     @app.get('/docs', include_in_schema=False)
-    async def docs(): return HTMLResponse(html, headers={'Content-Security-Policy': policy})
+    async def docs():
+        return HTMLResponse(html, headers={'Content-Security-Policy': policy})
+
 
 NAMED = dict(most='no value is off by more than', mean='the mean difference is at most')
-SHOWN = ['X-Process-Time', 'X-Request-ID', 'Retry-After', 'Content-Disposition', 'X-Warnings']          # what pages of allowed origins may read of the headers
+SHOWN = [
+    'X-Process-Time',
+    'X-Request-ID',
+    'Retry-After',
+    'Content-Disposition',
+    'X-Warnings',
+]  # what pages of allowed origins may read of the headers
+
 
 def create_app(
     cfg: ServerConfig = ServerConfig(),
@@ -678,19 +1145,34 @@ def create_app(
     "The application; its engine starts and stops with it."
     metrics = Metrics()
     engine = Engine(load or (lambda: open_model(cfg)), rows=cfg.rows, queue=cfg.queue, watch=metrics.watch)
+
     @asynccontextmanager
     async def life(app):
         engine.start()
         yield
         engine.stop()
         await asyncio.to_thread(engine.join, cfg.grace)
+
     limit = ', '.join(f'in {dtype} {NAMED[k]} {v:g}' for dtype, a in APART.items() for k, v in a.items())
     about = f'Text to pictures by flow matching. Requests share the calls of one network, step by step. A picture is the same as made alone, up to rounding, in levels of 255: {limit}.'
     app = FastAPI(title='minisd', version=__version__, description=about, lifespan=life, docs_url=None, redoc_url=None)
-    app.state.cfg, app.state.engine, app.state.metrics, app.state.began, app.state.processor = cfg, engine, metrics, time.time(), machine()['gpu'] or machine()['cpu']
+    app.state.cfg, app.state.engine, app.state.metrics, app.state.began, app.state.processor = (
+        cfg,
+        engine,
+        metrics,
+        time.time(),
+        machine()['gpu'] or machine()['cpu'],
+    )
     app.include_router(router), add_pages(app), handle_errors(app)
     app.add_middleware(Frame, cfg=cfg, metrics=metrics)
-    if cfg.cors: app.add_middleware(CORSMiddleware, allow_origins=cfg.cors, allow_methods=['GET', 'POST'], allow_headers=['*'], expose_headers=SHOWN)        # outermost: errors of the frame have its headers, too
+    if cfg.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=cfg.cors,
+            allow_methods=['GET', 'POST'],
+            allow_headers=['*'],
+            expose_headers=SHOWN,
+        )  # outermost: errors of the frame have its headers, too
     return app
 
 # %% ../../nbs/apps/serve.ipynb #8a97e472
@@ -701,19 +1183,28 @@ def bind(
     try:
         family = socket.getaddrinfo(cfg.host, cfg.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((cfg.host, cfg.port), family=family, backlog=2048)
-    except (OSError, UnicodeError) as e: raise OSError(f'cannot listen at {cfg.host}, port {cfg.port} ({getattr(e, "strerror", None) or e}): choose another --port, or 0 for a free one, or another --host') from None
+    except (OSError, UnicodeError) as e:
+        raise OSError(
+            f'cannot listen at {cfg.host}, port {cfg.port} ({getattr(e, "strerror", None) or e}): choose another --port, or 0 for a free one, or another --host'
+        ) from None
 
 # %% ../../nbs/apps/serve.ipynb #fc40afe5
 class Server(uvicorn.Server):
     "uvicorn's server, which tells the engine when it is asked to stop."
+
     early = False
-    def note(self, sig, frame): self.early = True
+
+    def note(self, sig, frame):
+        self.early = True
+
     def handle_exit(self, sig, frame):
         self.config.app.state.engine.stop()
         super().handle_exit(sig, frame)
+
     async def startup(self, sockets=None):
         await super().startup(sockets)
-        self.should_exit = self.should_exit or self.early                 # asked to stop before uvicorn listened to signals
+        self.should_exit = self.should_exit or self.early  # asked to stop before uvicorn listened to signals
+
 
 @contextmanager
 def blamed(
@@ -722,32 +1213,51 @@ def blamed(
 ):
     "Errors of the block name the variables that these settings came from."
     names = [cfg.came[s] for s in settings if s in cfg.came]
-    try: yield
+    try:
+        yield
     except (OSError, ValueError) as e:
-        if not names: raise
+        if not names:
+            raise
         raise type(e)(f'{" or ".join(names)}: {e}') from None
+
 
 def serve(
     cfg: ServerConfig,  # see `from_env`
 ):
     "Serve until SIGTERM or Ctrl-C; `FileNotFoundError`, `ValueError` or `OSError` in one line if it can't begin."
-    if not cfg.dtype: pick_dtype(pick_device())            # what is wrong with MINISD_DTYPE is told now, not by the engine in the log
+    if not cfg.dtype:
+        pick_dtype(pick_device())  # what is wrong with MINISD_DTYPE is told now, not by the engine in the log
     with blamed(cfg, 'model'):
-        if not any(cfg.v1): find_model(os.path.expanduser(cfg.model or 'nano'))
+        if not any(cfg.v1):
+            find_model(os.path.expanduser(cfg.model or 'nano'))
     for f in V1_FILES if any(cfg.v1) else ():
         p = home(getattr(cfg, f))
         with blamed(cfg, f):
-            if not p.is_file(): raise FileNotFoundError(f"{p} does not exist: expected one of v1's files")
-    with blamed(cfg, 'host', 'port'): sock = bind(cfg)
+            if not p.is_file():
+                raise FileNotFoundError(f"{p} does not exist: expected one of v1's files")
+    with blamed(cfg, 'host', 'port'):
+        sock = bind(cfg)
     app = create_app(cfg)
     lines = logging.StreamHandler()
     lines.setFormatter(JsonLines())
     logging.captureWarnings(True)
-    for name, level in (('minisd', logging.INFO), ('uvicorn', logging.WARNING), ('py.warnings', logging.WARNING)): logging.getLogger(name).setLevel(level); logging.getLogger(name).handlers = [lines]
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=math.ceil(cfg.grace)))
+    for name, level in (('minisd', logging.INFO), ('uvicorn', logging.WARNING), ('py.warnings', logging.WARNING)):
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).handlers = [lines]
+    server = Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=math.ceil(cfg.grace)
+        )
+    )
     before = {s: signal.signal(s, server.note) for s in (signal.SIGINT, signal.SIGTERM)}
     host, port = sock.getsockname()[:2]
-    with suppress(OSError): print(f'minisd: http://{f"[{host}]" if ":" in host else host}:{port} (page), /docs (API); Ctrl-C stops it', flush=True)      # whoever does not listen
-    try: server.run(sockets=[sock])
+    with suppress(OSError):
+        print(
+            f'minisd: http://{f"[{host}]" if ":" in host else host}:{port} (page), /docs (API); Ctrl-C stops it',
+            flush=True,
+        )  # whoever does not listen
+    try:
+        server.run(sockets=[sock])
     finally:
-        for s, handler in before.items(): signal.signal(s, handler)
+        for s, handler in before.items():
+            signal.signal(s, handler)

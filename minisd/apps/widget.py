@@ -35,19 +35,21 @@ def encoded(
     pic.save(file, kind, **(dict(quality=85) if kind == 'jpeg' else {}))
     return file.getvalue()
 
+
 def tiled(
     images: list[Image.Image],  # finished pictures, or their previews
     size: int,  # side of a finished picture, pixels
     wide: int = 496,  # room there is, pixels
 ) -> Image.Image:
     "Pictures side by side at a whole multiple of `size`; smaller ones are enlarged smoothly to the same."
-    cols = math.ceil(len(images)**0.5)
-    side = size*max(1, min(320, wide//cols)//size)
+    cols = math.ceil(len(images) ** 0.5)
+    side = size * max(1, min(320, wide // cols) // size)
     images = [i if i.width >= size else i.resize((side, side), Image.BILINEAR) for i in images]
     return grid(images, cols=cols, cell=side, gap=4 if len(images) > 1 else 0)
 
 # %% ../../nbs/apps/widget.ipynb #b22f8520
 LABEL = dict(description_width='66px')
+
 
 def dial(
     name: str,  # label
@@ -59,17 +61,33 @@ def dial(
     "A number to slide or to type."
     whole = isinstance(step, int)
     field = (W.IntText if whole else W.FloatText)(value=value, layout=W.Layout(width='68px'))
-    slider = (W.IntSlider if whole else W.FloatSlider)(value=min(max(value, lo), hi), min=lo, max=hi, step=step, description=name, readout=False, style=LABEL, layout=W.Layout(flex='1 1 auto', width='auto'))
+    slider = (W.IntSlider if whole else W.FloatSlider)(
+        value=min(max(value, lo), hi),
+        min=lo,
+        max=hi,
+        step=step,
+        description=name,
+        readout=False,
+        style=LABEL,
+        layout=W.Layout(flex='1 1 auto', width='auto'),
+    )
     near = lambda: round(min(max(field.value, lo), hi), 2)
+
     def typed(_):
-        if math.isfinite(field.value): slider.value = near()
+        if math.isfinite(field.value):
+            slider.value = near()
+
     def slid(_):
-        if near() != round(slider.value, 2): field.value = round(slider.value, 2)
+        if near() != round(slider.value, 2):
+            field.value = round(slider.value, 2)
+
     field.observe(typed, 'value'), slider.observe(slid, 'value')
     return field, slider, W.HBox([slider, field])
 
+
 class SeedField(W.Text):
     "A field for a seed: as text, since a browser's numbers end at 2⁵³."
+
     value = CUnicode().tag(sync=True)
 
     @property
@@ -81,6 +99,7 @@ class SeedField(W.Text):
 # %% ../../nbs/apps/widget.ipynb #8dc863a8
 class Studio(W.VBox):
     "Fields, sliders and tabs to sample a pipeline with; what was made is in `history`, `sheet` and `cells`."
+
     def __init__(
         self,
         pipe: Pipeline,
@@ -90,69 +109,135 @@ class Studio(W.VBox):
         super().__init__()
         self.pipe, self.history, self.entry, self.cells, self.sheet = pipe, [], None, [], None
         self.message, self.error, self.note, self.still = '', None, '', None
-        self.thread, self.halt, self.sent = None, threading.Event(), 0.
+        self.thread, self.halt, self.sent = None, threading.Event(), 0.0
         self.gallery, self.older = W.HBox(layout=W.Layout(flex_flow='row wrap')), W.HTML()
-        self.children = [W.HBox([self.settings_panel(prompt, seed), self.results_panel()], layout=W.Layout(flex_flow='row wrap')), self.gallery, self.older]
+        self.children = [
+            W.HBox([self.settings_panel(prompt, seed), self.results_panel()], layout=W.Layout(flex_flow='row wrap')),
+            self.gallery,
+            self.older,
+        ]
         self.connect()
 
     @property
-    def running(self) -> bool: return bool(self.thread and self.thread.is_alive())
+    def running(self) -> bool:
+        return bool(self.thread and self.thread.is_alive())
 
     def connect(self):
         "What the buttons do."
         self.generate.on_click(lambda _: self.on_generate()), self.draw.on_click(lambda _: self.on_grid())
-        self.stop.on_click(lambda _: self.halt.set()), self.dice.on_click(lambda _: self.roll()), self.save.on_click(lambda _: self.on_save())
-        self.moment.observe(lambda _: self.show_frame(), 'value'), self.tab.observe(lambda _: self.on_tab(), 'selected_index')
-        for name in ('says', 'image', 'grid_image', 'strip', 'frame', 'gallery'): getattr(self, name).add_class(f'minisd-{name}')    # for styles and tests
+        (
+            self.stop.on_click(lambda _: self.halt.set()),
+            self.dice.on_click(lambda _: self.roll()),
+            self.save.on_click(lambda _: self.on_save()),
+        )
+        (
+            self.moment.observe(lambda _: self.show_frame(), 'value'),
+            self.tab.observe(lambda _: self.on_tab(), 'selected_index'),
+        )
+        for name in ('says', 'image', 'grid_image', 'strip', 'frame', 'gallery'):
+            getattr(self, name).add_class(f'minisd-{name}')  # for styles and tests
         self.add_class('minisd-studio'), self.busy(False)
 
     def busy(self, on: bool):
         "Switch the buttons: while something is drawn, Stop is all there is to press."
-        for b in (self.generate, self.draw, self.save, *(thumb.children[1] for thumb in self.gallery.children)): b.disabled = on
+        for b in (self.generate, self.draw, self.save, *(thumb.children[1] for thumb in self.gallery.children)):
+            b.disabled = on
         self.stop.disabled, self.stop.button_style = not on, 'warning' if on else ''
 
 # %% ../../nbs/apps/widget.ipynb #8d86d4f4
 @patch
 def settings_panel(self: Studio, prompt: str, seed: int | None) -> W.VBox:
     "Everything that a picture depends on, Generate and Stop, and the progress bar."
-    d, wide, small = self.pipe.defaults, dict(style=LABEL, layout=W.Layout(width='auto')), dict(layout=W.Layout(flex='0 0 54px', padding='0'))
+    d, wide, small = (
+        self.pipe.defaults,
+        dict(style=LABEL, layout=W.Layout(width='auto')),
+        dict(layout=W.Layout(flex='0 0 54px', padding='0')),
+    )
     self.prompt = W.Textarea(prompt, description='prompt', rows=3, **wide)
     self.negative = W.Text('', description='negative', placeholder='what to stay away from', **wide)
     self.steps, self.steps_slider, steps = dial('steps', d['steps'], 1, 50)
-    self.guidance, self.guidance_slider, guidance = dial('guidance', float(d['guidance_scale']), 1., 10., 0.5)
+    self.guidance, self.guidance_slider, guidance = dial('guidance', float(d['guidance_scale']), 1.0, 10.0, 0.5)
     self.n, self.n_slider, n = dial('pictures', 1, 1, 9)
-    self.solver = W.Dropdown(options=['auto', *SOLVERS, *(['fitted'] if self.pipe.sampling.get('weights') else [])], description='solver', **wide)
-    self.seed = SeedField(secrets.randbelow(2**32) if seed is None else check_seed(seed), description='seed', style=LABEL, layout=W.Layout(flex='1 1 0', width='0', min_width='0'))
-    self.lock = W.ToggleButton(seed is not None, description='lock', tooltip='keep this seed for the next pictures', **small)
+    self.solver = W.Dropdown(
+        options=['auto', *SOLVERS, *(['fitted'] if self.pipe.sampling.get('weights') else [])],
+        description='solver',
+        **wide,
+    )
+    self.seed = SeedField(
+        secrets.randbelow(2**32) if seed is None else check_seed(seed),
+        description='seed',
+        style=LABEL,
+        layout=W.Layout(flex='1 1 0', width='0', min_width='0'),
+    )
+    self.lock = W.ToggleButton(
+        seed is not None, description='lock', tooltip='keep this seed for the next pictures', **small
+    )
     self.dice = W.Button(description='dice', tooltip='another seed', **small)
-    self.generate = W.Button(description='Generate', button_style='primary', layout=W.Layout(flex='1 1 auto', width='auto'))
+    self.generate = W.Button(
+        description='Generate', button_style='primary', layout=W.Layout(flex='1 1 auto', width='auto')
+    )
     self.stop = W.Button(description='Stop', tooltip='at the next step', layout=W.Layout(width='90px'))
     self.bar, self.says = W.IntProgress(0, 0, 1, layout=W.Layout(width='auto', margin='6px 2px')), W.HTML()
-    rows = [self.prompt, self.negative, steps, guidance, self.solver, W.HBox([self.seed, self.lock, self.dice]), n, W.HBox([self.generate, self.stop]), self.bar, self.says]
+    rows = [
+        self.prompt,
+        self.negative,
+        steps,
+        guidance,
+        self.solver,
+        W.HBox([self.seed, self.lock, self.dice]),
+        n,
+        W.HBox([self.generate, self.stop]),
+        self.bar,
+        self.says,
+    ]
     return W.VBox(rows, layout=W.Layout(flex='1 1 290px', max_width='400px', margin='0 8px 0 0'))
 
 # %% ../../nbs/apps/widget.ipynb #433e2a17
 AXES = dict(prompt=str, negative=str, steps=int, guidance=float, solver=str, seed=int)
 
+
 @patch
 def results_panel(self: Studio) -> W.VBox:
     "What comes out: pictures, a grid over two settings, the picture as it forms; and a row to save it."
     size, across = self.pipe.vae.cfg.image_size, lambda: W.Layout(flex='1 1 auto', width='auto')
-    self.image, self.grid_image, self.strip, self.frame = (W.Image(layout=W.Layout(max_width='100%', object_fit='contain', align_self='flex-start')) for _ in range(4))
+    self.image, self.grid_image, self.strip, self.frame = (
+        W.Image(layout=W.Layout(max_width='100%', object_fit='contain', align_self='flex-start')) for _ in range(4)
+    )
     put(self.image, tiled([Image.new('RGB', (size, size), (128, 128, 128))], size))
-    axis = lambda name, of: W.Dropdown(options=list(AXES), value=of, description=name, style=dict(description_width='16px'), layout=W.Layout(width='126px'))
+    axis = lambda name, of: W.Dropdown(
+        options=list(AXES),
+        value=of,
+        description=name,
+        style=dict(description_width='16px'),
+        layout=W.Layout(width='126px'),
+    )
     values = lambda text: W.Text(text, placeholder='values, such as 1, 3, 5', layout=across())
     self.x, self.xs, self.y, self.ys = axis('X', 'steps'), values('2, 4, 8'), axis('Y', 'guidance'), values('1, 3, 6')
-    self.draw, hint = W.Button(description='Draw grid', button_style='primary', layout=W.Layout(width='110px')), W.HTML('Commas between values, <code>|</code> between prompts.')
-    self.moment, self.moment_says = W.IntSlider(1, 1, 1, readout=False, layout=across()), W.HTML('Generate a picture first.')
-    for w in (self.grid_image, self.strip, self.frame, self.moment): w.layout.display = 'none'
+    self.draw, hint = (
+        W.Button(description='Draw grid', button_style='primary', layout=W.Layout(width='110px')),
+        W.HTML('Commas between values, <code>|</code> between prompts.'),
+    )
+    self.moment, self.moment_says = (
+        W.IntSlider(1, 1, 1, readout=False, layout=across()),
+        W.HTML('Generate a picture first.'),
+    )
+    for w in (self.grid_image, self.strip, self.frame, self.moment):
+        w.layout.display = 'none'
     xy = W.VBox([W.HBox([self.x, self.xs]), W.HBox([self.y, self.ys]), W.HBox([self.draw, hint]), self.grid_image])
     self.tab = W.Tab([self.image, xy, W.VBox([self.strip, W.HBox([self.moment, self.moment_says]), self.frame])])
-    for i, title in enumerate(('Picture', 'X/Y grid', 'Trajectory')): self.tab.set_title(i, title)
+    for i, title in enumerate(('Picture', 'X/Y grid', 'Trajectory')):
+        self.tab.set_title(i, title)
     self.tab.selected_index = 0
     self.folder = W.Text('.', description='save to', style=dict(description_width='50px'), layout=across())
-    self.metadata, self.save = W.Checkbox(True, description='with metadata', indent=False, layout=W.Layout(width='130px')), W.Button(description='Save', layout=W.Layout(width='72px'))
-    return W.VBox([self.tab, W.HBox([self.folder, self.metadata, self.save])], layout=W.Layout(flex='1 1 534px', max_width='600px'))
+    self.metadata, self.save = (
+        W.Checkbox(True, description='with metadata', indent=False, layout=W.Layout(width='130px')),
+        W.Button(description='Save', layout=W.Layout(width='72px')),
+    )
+    return W.VBox(
+        [self.tab, W.HBox([self.folder, self.metadata, self.save])],
+        layout=W.Layout(flex='1 1 534px', max_width='600px'),
+    )
+
 
 def put(
     widget: W.Image,
@@ -160,14 +245,17 @@ def put(
     kind: str = 'png',  # or "jpeg"
 ):
     "Show a picture in a widget."
-    with widget.hold_sync(): widget.format, widget.value, widget.layout.display = kind, encoded(pic, kind), None
+    with widget.hold_sync():
+        widget.format, widget.value, widget.layout.display = kind, encoded(pic, kind), None
 
 # %% ../../nbs/apps/widget.ipynb #e04fcb65
 def sentence(e: BaseException) -> str:
     "An exception in one line."
-    if isinstance(e, OSError) and e.strerror: return f'{e.filename or "file"}: {e.strerror}'
+    if isinstance(e, OSError) and e.strerror:
+        return f'{e.filename or "file"}: {e.strerror}'
     text = (str(e).strip().splitlines() or [''])[0]
     return text if isinstance(e, ValueError) and text else f'{type(e).__name__}: {text}'
+
 
 @patch
 def say(
@@ -178,14 +266,18 @@ def say(
     "Put a sentence below the progress bar."
     self.message = text
     shown = html.escape(text, quote=False)
-    self.says.value = f'<div style="line-height: 1.4{"; color: var(--jp-error-color1, #d32f2f)" if wrong else ""}">{shown}</div>'
+    self.says.value = (
+        f'<div style="line-height: 1.4{"; color: var(--jp-error-color1, #d32f2f)" if wrong else ""}">{shown}</div>'
+    )
+
 
 @patch
 @contextmanager
 def told(self: Studio):
     "What goes wrong inside is said in the widget."
     self.error = None
-    try: yield
+    try:
+        yield
     except Exception as e:
         self.error, self.bar.bar_style = e, 'danger'
         self.say(sentence(e), wrong=True)
@@ -197,31 +289,43 @@ def start(
     work: Callable[[], str],  # what it returns is said at the end
 ):
     "Do some work in a thread, unless there is some already."
-    if self.running: return
+    if self.running:
+        return
+
     def run():
         try:
-            with self.told(): self.say(work())
-        finally: self.busy(False)
+            with self.told():
+                self.say(work())
+        finally:
+            self.busy(False)
+
     self.halt.clear(), self.busy(True)
     self.thread = threading.Thread(target=run, daemon=True)
     self.thread.start()
+
 
 @patch
 def wait(self: Studio) -> "Studio":
     "Return when nothing is drawn any more; an interrupt stops what is."
     try:
-        if self.thread: self.thread.join()
-    except KeyboardInterrupt: self.halt.set(); raise
+        if self.thread:
+            self.thread.join()
+    except KeyboardInterrupt:
+        self.halt.set()
+        raise
     return self
 
 # %% ../../nbs/apps/widget.ipynb #bcf5c0fd
 @patch
-def roll(self: Studio): self.seed.value = secrets.randbelow(2**32)
+def roll(self: Studio):
+    self.seed.value = secrets.randbelow(2**32)
+
 
 @patch
 def ask(self: Studio) -> dict:  # prompt, negative, steps, guidance, solver, seed, n
     "What the fields say now."
-    if not self.lock.value: self.roll()
+    if not self.lock.value:
+        self.roll()
     s = {k: getattr(self, k).value for k in (*AXES, 'n')} | dict(seed=self.seed.number)
     number('pictures', s['n'], 1, 64, whole=True)
     return s
@@ -232,7 +336,8 @@ def middle(
     n: int = 180,  # characters, about
 ) -> str:
     "A text with its middle left out if it is long."
-    return text if len(text) <= n else f'{text[:n*2//3]} … {text[-n//3:]}'
+    return text if len(text) <= n else f'{text[: n * 2 // 3]} … {text[-n // 3 :]}'
+
 
 @patch
 def streams(
@@ -246,8 +351,18 @@ def streams(
         for s in asked:
             number('steps', s['steps'], 1, 1000, whole=True)
             check_seed(s['seed'])
-            out.append(self.pipe.stream(s['prompt'], s['steps'], round(s['guidance'], 4), s['negative'], s['n'], torch.Generator().manual_seed(s['seed']), solver=None if s['solver'] == 'auto' else s['solver'],
-                                        preview_every=1 if quick else max(1, s['steps']//4)))
+            out.append(
+                self.pipe.stream(
+                    s['prompt'],
+                    s['steps'],
+                    round(s['guidance'], 4),
+                    s['negative'],
+                    s['n'],
+                    torch.Generator().manual_seed(s['seed']),
+                    solver=None if s['solver'] == 'auto' else s['solver'],
+                    preview_every=1 if quick else max(1, s['steps'] // 4),
+                )
+            )
     self.note = '; '.join(dict.fromkeys(middle(str(w.message)) for w in found))
     return out
 
@@ -261,20 +376,25 @@ def follow(
     "Take a stream to its end, or to the next step after Stop."
     trace = []
     for step in stream:
-        if isinstance(step, Output): break
+        if isinstance(step, Output):
+            break
         new = step.step, step.t, (step.latents if step.step == step.steps else step.guess)[:1].cpu()
-        if trace and trace[-1][0] % math.ceil(step.steps/100): trace.pop()          # a hundred moments are enough
+        if trace and trace[-1][0] % math.ceil(step.steps / 100):
+            trace.pop()  # a hundred moments are enough
         trace.append(new)
         if step.step == 1 or time.monotonic() - self.sent >= 0.1:
             show(step)
             self.sent = time.monotonic()
-        if self.halt.is_set(): self.pipe._interrupt = True
+        if self.halt.is_set():
+            self.pipe._interrupt = True
     return step, trace
+
 
 @patch
 def on_generate(self: Studio):
     "Make the pictures that the fields ask for."
-    if self.running: return
+    if self.running:
+        return
     with self.told():
         s = self.ask()
         stream = self.streams([s])[0]
@@ -287,64 +407,101 @@ def described(entry: dict) -> str:  # of `Studio.history`
     "A picture in a line."
     s, seeds, text = entry['settings'], [m['seed'] for m in entry['made']], entry['settings']['prompt']
     text = f"'{text if len(text) < 70 else text[:69] + '…'}', {s['steps']} steps, guidance {s['guidance']:g}, {entry['made'][0]['solver']}, "
-    text += (f'seed {seeds[0]}' if len(seeds) == 1 else f'seeds {seeds[0]} to {seeds[-1]}') + f', {entry["seconds"]:.1f} s'
+    text += (
+        f'seed {seeds[0]}' if len(seeds) == 1 else f'seeds {seeds[0]} to {seeds[-1]}'
+    ) + f', {entry["seconds"]:.1f} s'
     return f'stopped at step {entry["step"]} of {s["steps"]}: {text}' if entry['stopped'] else text
+
 
 @patch
 def make(self: Studio, s: dict, stream: Iterator) -> str:
     "Draw, keep in the history, show; what to say about it."
     begun, size = time.monotonic(), self.pipe.vae.cfg.image_size
+
     def show(step):
         self.bar.value = step.step
         self.say(f'step {step.step} of {step.steps}')
-        if step.images: put(self.image, tiled(step.images, size), 'jpeg')
+        if step.images:
+            put(self.image, tiled(step.images, size), 'jpeg')
+
     out, trace = self.follow(stream, show)
-    entry = dict(settings=s, images=out.images, made=out.settings, stopped=out.interrupted, step=trace[-1][0], trace=trace, seconds=time.monotonic() - begun, note=self.note)
+    entry = dict(
+        settings=s,
+        images=out.images,
+        made=out.settings,
+        stopped=out.interrupted,
+        step=trace[-1][0],
+        trace=trace,
+        seconds=time.monotonic() - begun,
+        note=self.note,
+    )
     self.history.append(entry), self.remember(entry)
     return self.show_entry(entry)
+
 
 @patch
 def show_entry(self: Studio, entry: dict) -> str:
     "Show a picture of the history; what to say about it."
     self.entry, self.sheet = entry, tiled(entry['images'], self.pipe.vae.cfg.image_size)
-    self.bar.max, self.bar.value, self.bar.bar_style = entry['settings']['steps'], entry['step'], 'warning' if entry['stopped'] else 'success'
+    self.bar.max, self.bar.value, self.bar.bar_style = (
+        entry['settings']['steps'],
+        entry['step'],
+        'warning' if entry['stopped'] else 'success',
+    )
     put(self.image, self.sheet)
-    if self.tab.selected_index == 2: self.show_trajectory()
+    if self.tab.selected_index == 2:
+        self.show_trajectory()
     self.leave_still(described(entry))
     return described(entry) + (f'. Note: {entry["note"]}' if entry['note'] else '')
 
 # %% ../../nbs/apps/widget.ipynb #9783730c
-SHOWN = 12                                                                          # thumbnails
+SHOWN = 12  # thumbnails
+
 
 @patch
 def remember(self: Studio, entry: dict):
     "Put a thumbnail at the left of the row."
     pic = entry['images'][0].resize((64, 64), Image.BICUBIC)
-    use = W.Button(description='stopped' if entry['stopped'] else 'use', tooltip=described(entry), disabled=True, layout=W.Layout(width='68px', margin='0', padding='0'))
+    use = W.Button(
+        description='stopped' if entry['stopped'] else 'use',
+        tooltip=described(entry),
+        disabled=True,
+        layout=W.Layout(width='68px', margin='0', padding='0'),
+    )
     use.on_click(lambda _: self.recall(entry))
-    thumb = W.VBox([W.Image(value=encoded(pic, 'jpeg'), format='jpeg', layout=W.Layout(width='68px', height='68px')), use], layout=W.Layout(margin='6px 6px 0 0'))
+    thumb = W.VBox(
+        [W.Image(value=encoded(pic, 'jpeg'), format='jpeg', layout=W.Layout(width='68px', height='68px')), use],
+        layout=W.Layout(margin='6px 6px 0 0'),
+    )
     self.gallery.children = (thumb, *self.gallery.children)[:SHOWN]
-    if len(self.history) > SHOWN: self.older.value = f'{len(self.history) - SHOWN} older in <code>box.history</code>; <code>box.recall(box.history[0])</code> shows the first'
+    if len(self.history) > SHOWN:
+        self.older.value = f'{len(self.history) - SHOWN} older in <code>box.history</code>; <code>box.recall(box.history[0])</code> shows the first'
+
 
 @patch
 def recall(self: Studio, entry: dict):
     "Put all settings back as they were for a picture, and show it."
-    if self.running: return
-    for k, v in entry['settings'].items(): getattr(self, k).value = v
+    if self.running:
+        return
+    for k, v in entry['settings'].items():
+        getattr(self, k).value = v
     self.lock.value = True
     self.start(lambda: self.show_entry(entry))
 
 # %% ../../nbs/apps/widget.ipynb #d4fd7a6a
 HIDE = '.jp-Cell:has(.minisd-studio) .minisd-still, body:not(:has(.jp-Cell)):has(.minisd-studio) .minisd-still {display: none}'
 
+
 @patch
 def leave_still(self: Studio, alt: str = ''):
     "Put the newest sheet below the widget, over the one before."
-    if not self.still or not self.sheet: return
+    if not self.still or not self.sheet:
+        return
     data = encoded(self.sheet)
     kind, data = ('png', data) if len(data) < 200_000 else ('jpeg', encoded(self.sheet, 'jpeg'))
     page = f'<style>{HIDE}</style><img class="minisd-still" alt="{html.escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
     self.still.update({'text/html': page, 'text/plain': alt}, raw=True)
+
 
 @patch
 def _ipython_display_(self: Studio, **kwargs):
@@ -358,21 +515,33 @@ def _ipython_display_(self: Studio, **kwargs):
 def to_save(self: Studio) -> list[tuple[Image.Image, str, dict]]:  # picture, end of its name, settings
     "What the open tab shows."
     tab, e = self.tab.selected_index, self.entry
-    if tab == 1 and self.cells: return [(self.grid_sheet, 'grid', dict(self.cells[0]['made'], task='X/Y grid', cells=[c['made'] for c in self.cells]))]
-    if tab == 1 or not e: raise ValueError(f'there is nothing to save yet: press {"Draw grid" if tab == 1 else "Generate"} first')
-    if tab == 2: return [(self.strip_sheet, f'{e["made"][0]["seed"]}-trajectory', dict(e['made'][0], task='trajectory'))]
+    if tab == 1 and self.cells:
+        return [
+            (
+                self.grid_sheet,
+                'grid',
+                dict(self.cells[0]['made'], task='X/Y grid', cells=[c['made'] for c in self.cells]),
+            )
+        ]
+    if tab == 1 or not e:
+        raise ValueError(f'there is nothing to save yet: press {"Draw grid" if tab == 1 else "Generate"} first')
+    if tab == 2:
+        return [(self.strip_sheet, f'{e["made"][0]["seed"]}-trajectory', dict(e['made'][0], task='trajectory'))]
     return [(pic, str(s['seed']), s) for pic, s in zip(e['images'], e['made'])]
+
 
 @patch
 def on_save(self: Studio):
     "Write what is shown; say where it went."
     from minisd.base.png import save_png
+
     with self.told():
         folder, paths = Path(self.folder.value).expanduser(), []
-        if folder.exists() and not folder.is_dir(): raise ValueError(f'{folder} is a file: name a folder to save to')
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f'{folder} is a file: name a folder to save to')
         for pic, end, s in self.to_save():
             name = re.sub(r'[^a-z0-9]+', '-', s['prompt'].lower()).strip('-')[:60] or 'picture'
-            paths.append(save_png(pic, folder/f'{name}-{end}.png', s, metadata=self.metadata.value))
+            paths.append(save_png(pic, folder / f'{name}-{end}.png', s, metadata=self.metadata.value))
         self.say(f'saved {", ".join(map(str, paths))}')
 
 # %% ../../nbs/apps/widget.ipynb #ea98f091
@@ -383,12 +552,18 @@ def read_values(
     "A list of values; `ValueError` that names the one that can't be read."
     kind, texts = AXES[name], name in ('prompt', 'negative')
     parts, by = [p.strip() for p in text.split('|' if texts else ',')], '|' if texts else 'commas'
-    if not any(parts): raise ValueError(f'{name} has no values: give some, separated by {by}')
-    if name != 'negative': parts = [p for p in parts if p]
+    if not any(parts):
+        raise ValueError(f'{name} has no values: give some, separated by {by}')
+    if name != 'negative':
+        parts = [p for p in parts if p]
     out = []
     for p in parts:
-        try: out.append(kind(p))
-        except ValueError: raise ValueError(f'{name} has {p!r} among its values: give {"whole numbers" if kind is int else "numbers"} separated by {by}, such as {"4, 8" if kind is int else "1, 3.5"}') from None
+        try:
+            out.append(kind(p))
+        except ValueError:
+            raise ValueError(
+                f'{name} has {p!r} among its values: give {"whole numbers" if kind is int else "numbers"} separated by {by}, such as {"4, 8" if kind is int else "1, 3.5"}'
+            ) from None
     return out
 
 # %% ../../nbs/apps/widget.ipynb #e5049036
@@ -396,40 +571,56 @@ def read_values(
 def read_grid(self: Studio) -> tuple[list[dict], int]:  # cells with settings and caption, row by row; columns
     "The cells that the two lists ask for; `ValueError` for lists that can't be."
     x, y = self.x.value, self.y.value
-    if x == y: raise ValueError(f'X and Y are both {x}: choose two different settings')
+    if x == y:
+        raise ValueError(f'X and Y are both {x}: choose two different settings')
     xs, ys = read_values(x, self.xs.value), read_values(y, self.ys.value)
-    if len(xs)*len(ys) > 64: raise ValueError(f'the grid has {len(xs)} × {len(ys)} = {len(xs)*len(ys)} pictures: it may have 64')
-    text = lambda k, v: f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' if isinstance(v, int) else v or 'no negative'
+    if len(xs) * len(ys) > 64:
+        raise ValueError(f'the grid has {len(xs)} × {len(ys)} = {len(xs) * len(ys)} pictures: it may have 64')
+    text = lambda k, v: (
+        f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' if isinstance(v, int) else v or 'no negative'
+    )
     s = self.ask() | dict(n=1)
     return [dict(settings=s | {x: u, y: v}, caption=f'{text(x, u)}, {text(y, v)}') for v, u in product(ys, xs)], len(xs)
+
 
 @patch
 def on_grid(self: Studio):
     "Draw a picture for every pair of values."
-    if self.running: return
+    if self.running:
+        return
     with self.told():
         cells, cols = self.read_grid()
         streams = self.streams([c['settings'] for c in cells])
         self.bar.value, self.bar.max, self.bar.bar_style = 0, sum(c['settings']['steps'] for c in cells), ''
         self.start(lambda: self.make_grid(cells, streams, cols))
 
+
 @patch
 def make_grid(self: Studio, cells: list[dict], streams: list[Iterator], cols: int) -> str:
     "Draw all cells, the sheet growing; what to say about it."
     begun, done, size, self.cells = time.monotonic(), 0, self.pipe.vae.cfg.image_size, []
     blank = Image.new('RGB', (size, size), (225, 225, 225))
+
     def draw():
-        self.grid_sheet = self.sheet = grid([c.get('image', blank) for c in cells], [c['caption'] for c in cells], cols, max(64, 490//cols - 6), gap=6)
+        self.grid_sheet = self.sheet = grid(
+            [c.get('image', blank) for c in cells], [c['caption'] for c in cells], cols, max(64, 490 // cols - 6), gap=6
+        )
         put(self.grid_image, self.sheet)
+
     for i, (cell, stream) in enumerate(zip(cells, streams), 1):
-        def show(step): self.bar.value = done + step.step; self.say(f'picture {i} of {len(cells)}, step {step.step} of {step.steps}')
+
+        def show(step):
+            self.bar.value = done + step.step
+            self.say(f'picture {i} of {len(cells)}, step {step.step} of {step.steps}')
+
         draw()
         out, _ = self.follow(stream, show)
         if not out.interrupted:
             self.cells.append(cell | dict(image=out.images[0], made=out.settings[0]))
             cell.update(self.cells[-1])
             self.bar.value = done = done + cell['settings']['steps']
-        if self.halt.is_set(): break
+        if self.halt.is_set():
+            break
     draw()
     self.bar.bar_style = 'success' if len(self.cells) == len(cells) else 'warning'
     text = f'{"" if len(self.cells) == len(cells) else "stopped: "}{len(self.cells)} of {len(cells)} pictures, {time.monotonic() - begun:.1f} s'
@@ -441,34 +632,43 @@ def make_grid(self: Studio, cells: list[dict], streams: list[Iterator], cols: in
 def frame_at(self: Studio, i: int) -> Image.Image:
     "The guess at a moment, decoded once."
     frames = self.entry.setdefault('frames', {})
-    if i not in frames: frames[i] = self.pipe.finish(self.entry['trace'][i][2])[0]
+    if i not in frames:
+        frames[i] = self.pipe.finish(self.entry['trace'][i][2])[0]
     return frames[i]
+
 
 @patch
 def show_trajectory(self: Studio):
     "Seven moments in a strip, and the last one large."
     trace = self.entry['trace']
     picks = sorted({round(i) for i in torch.linspace(0, len(trace) - 1, 7).tolist()})
-    pics = [p if p.width <= 64 else p.resize((64, 64*p.height//p.width), Image.BICUBIC) for p in map(self.frame_at, picks)]
+    pics = [
+        p if p.width <= 64 else p.resize((64, 64 * p.height // p.width), Image.BICUBIC)
+        for p in map(self.frame_at, picks)
+    ]
     self.strip_sheet = grid(pics, [f't = {trace[i][1]:.2f}' for i in picks], 7, 64, gap=4)
     put(self.strip, self.strip_sheet)
     self.moment.max = self.moment.value = len(trace)
     self.moment.layout.display = None
     self.show_frame()
 
+
 @patch
 def show_frame(self: Studio):
     "The moment at the slider, large."
-    if not self.entry: return
+    if not self.entry:
+        return
     i = min(self.moment.value, len(self.entry['trace'])) - 1
     step, t, _ = self.entry['trace'][i]
     self.moment_says.value = f'step {step} of {self.entry["settings"]["steps"]}, t = {t:.3f}'
     put(self.frame, tiled([self.frame_at(i)], self.pipe.vae.cfg.image_size))
 
+
 @patch
 def on_tab(self: Studio):
     "Decode the trajectory when its tab is opened."
-    if self.tab.selected_index == 2 and self.entry: self.start(lambda: self.show_trajectory() or self.message)
+    if self.tab.selected_index == 2 and self.entry:
+        self.start(lambda: self.show_trajectory() or self.message)
 
 # %% ../../nbs/apps/widget.ipynb #41cff494
 def widget(

@@ -39,8 +39,10 @@ def choice(
 ):  # `value`, unchanged
     "Return `value` if it is one of `allowed`; raise `ValueError` that names them otherwise."
     allowed = list(allowed)
-    if value not in allowed: raise ValueError(f'{name} is {value!r}: choose one of {", ".join(map(str, allowed))}')
+    if value not in allowed:
+        raise ValueError(f'{name} is {value!r}: choose one of {", ".join(map(str, allowed))}')
     return value
+
 
 def number(
     name: str,  # what the value is called, for the message
@@ -52,11 +54,19 @@ def number(
     "Return `value` if it is a finite number in [`lo`, `hi`]; raise `ValueError` that says what is allowed otherwise."
     kind = 'whole number' if whole else 'number'
     say = lambda v: f'{v:,.0f}' if whole and 1e5 < abs(v) < 1e16 else f'{v:g}'
-    bound = f' from {say(lo)} to {say(hi)}' if hi < float('inf') else f' of at least {say(lo)}' if lo > float('-inf') else ''
+    bound = (
+        f' from {say(lo)} to {say(hi)}'
+        if hi < float('inf')
+        else f' of at least {say(lo)}'
+        if lo > float('-inf')
+        else ''
+    )
     ok = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not (ok and lo <= value <= hi and abs(value) < float('inf')):
         raise ValueError(f'{name} is {value!r}: it must be a {kind}{bound}')
-    return value if isinstance(value, (int, float)) else int(value) if whole else float(value)       # of numpy's or torch's making
+    return (
+        value if isinstance(value, (int, float)) else int(value) if whole else float(value)
+    )  # of numpy's or torch's making
 
 # %% ../../nbs/base/core.ipynb #e8a5f430
 def require(
@@ -64,9 +74,12 @@ def require(
     says: str,  # what is wrong and what is allowed, in one line
 ):
     "Raise `ValueError` unless `ok`."
-    if not ok: raise ValueError(says)
+    if not ok:
+        raise ValueError(says)
+
 
 SEEDS = 0, 2**64 - 1
+
 
 def check_seed(
     value,  # what the user gave
@@ -74,22 +87,28 @@ def check_seed(
 ) -> int:  # the seed as a generator says it: from 0 to 2⁶⁴ − 1
     "A seed for every door: any that a `torch.Generator` can hold. `ValueError` in one line for another."
     ok = isinstance(value, Integral) and not isinstance(value, bool) and SEEDS[0] <= value <= SEEDS[1]
-    if not ok: raise ValueError(f'{name} is {value!r}: it must be a whole number from {SEEDS[0]} to {SEEDS[1]} (2**64 - 1)')
+    if not ok:
+        raise ValueError(f'{name} is {value!r}: it must be a whole number from {SEEDS[0]} to {SEEDS[1]} (2**64 - 1)')
     return int(value)
 
 # %% ../../nbs/base/core.ipynb #8416fe25
 def pick_device() -> torch.device:  # cuda, else mps, else cpu
     "The fastest device there is."
-    if torch.cuda.is_available(): return torch.device('cuda')
-    if torch.backends.mps.is_available(): return torch.device('mps')
+    if torch.cuda.is_available():
+        return torch.device('cuda')
+    if torch.backends.mps.is_available():
+        return torch.device('mps')
     return torch.device('cpu')
+
 
 def cpu_has_bf16() -> bool:
     "Whether this CPU multiplies bfloat16 in hardware (AVX-512-BF16 or AMX), as torch reports it; False where torch can't tell."
     tests = '_is_avx512_bf16_supported', '_is_amx_tile_supported'
     return any(getattr(torch.cpu, t, bool)() for t in tests)
 
+
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
+
 
 def pick_dtype(
     device: torch.device | str,  # where the model runs
@@ -97,15 +116,18 @@ def pick_dtype(
     bf16_cpu: bool | None = None,  # whether the CPU has bfloat16 instructions; None asks it
 ) -> tuple[torch.dtype, str]:  # the precision of matrix products, and why
     "The precision to compute in: what `MINISD_DTYPE` names, else by capability; with the reason in words."
-    if told := os.environ.get('MINISD_DTYPE'): return DTYPES[choice('MINISD_DTYPE', told, DTYPES)], 'MINISD_DTYPE says so'
+    if told := os.environ.get('MINISD_DTYPE'):
+        return DTYPES[choice('MINISD_DTYPE', told, DTYPES)], 'MINISD_DTYPE says so'
     kind = torch.device(device).type
     if kind == 'cuda':
         cap = torch.cuda.get_device_capability(device) if capability is None else capability
-        if cap >= (8, 0): return torch.bfloat16, f'CUDA capability {cap[0]}.{cap[1]} has bfloat16 tensor cores'
+        if cap >= (8, 0):
+            return torch.bfloat16, f'CUDA capability {cap[0]}.{cap[1]} has bfloat16 tensor cores'
         return torch.float16, f'CUDA capability {cap[0]}.{cap[1]} has float16 tensor cores only'
     if kind == 'cpu' and (cpu_has_bf16() if bf16_cpu is None else bf16_cpu):
         return torch.bfloat16, 'this CPU has bfloat16 instructions'
     return torch.float32, f'{kind} without fast half precision'
+
 
 def autocast(
     device: torch.device | str,  # where the model runs
@@ -113,6 +135,7 @@ def autocast(
 ):  # a context manager
     "`torch.autocast`, or nothing for float32."
     return nullcontext() if dtype == torch.float32 else torch.autocast(torch.device(device).type, dtype)
+
 
 def attention_kernel(
     device: torch.device | str,  # where the model is trained
@@ -125,17 +148,18 @@ def to_unit(
     images: torch.Tensor,  # uint8, 0…255
 ) -> torch.Tensor:  # float32, −1…1
     "Bytes to the range that the networks work in."
-    return images.float()/127.5 - 1
+    return images.float() / 127.5 - 1
+
 
 def from_unit(
     x: torch.Tensor,  # what a network made, nominally −1…1
 ) -> torch.Tensor:  # 0…1, cut off there
     "The networks' range as pictures are shown and compared."
-    return (x.clamp(-1, 1) + 1)/2
+    return (x.clamp(-1, 1) + 1) / 2
 
 # %% ../../nbs/base/core.ipynb #d917b77f
 PACKAGE = Path(minisd.__file__).resolve().parent
-WEIGHTS = PACKAGE/'weights'
+WEIGHTS = PACKAGE / 'weights'
 
 # %% ../../nbs/base/core.ipynb #503cb989
 def generator(
@@ -149,15 +173,20 @@ def generator(
 # %% ../../nbs/base/core.ipynb #df407d4c
 FULL = errno.ENOSPC, errno.EDQUOT
 
+
 def home(
     path: str | Path,  # as a person typed it
 ) -> Path:
     "A path in which a leading ~ is the home folder: the shell leaves it alone in --out=~/pictures."
     return Path(path).expanduser()
 
+
 class DiskFull(OSError):
     "A full disk, in one line without a number."
-    def __str__(self) -> str: return self.strerror
+
+    def __str__(self) -> str:
+        return self.strerror
+
 
 def is_full(
     e: Exception,
@@ -166,14 +195,17 @@ def is_full(
     told = any(f'os error {n}' in str(e) or f'code: {n},' in str(e) for n in FULL)
     return getattr(e, 'errno', None) in FULL or told or bool(re.search(r'\d requested and \d+ written', str(e)))
 
+
 def plain_path(
     spec: str | Path,  # a path or a pattern; "world" and addresses with :// name no path and stay
     absolute: bool = False,  # for comparing: from the root of the disk, links followed
 ) -> str:
     "One spelling of a place: ~ is home, and there is no slash at the end."
     spec = str(spec)
-    if '://' in spec: return spec.rstrip('/')
-    if not spec or spec == 'world' or spec.startswith('world:'): return spec
+    if '://' in spec:
+        return spec.rstrip('/')
+    if not spec or spec == 'world' or spec.startswith('world:'):
+        return spec
     path = home(spec)
     return str(path.resolve() if absolute else path)
 
@@ -183,10 +215,16 @@ def one_line_if_full(
     path: str | Path,  # what was to be written
 ) -> Iterator[None]:
     "A full disk is an error in one line."
-    try: yield
+    try:
+        yield
     except (OSError, SafetensorError) as e:
-        if not is_full(e): raise
-        raise DiskFull(errno.ENOSPC, f'no space left on the disk of {path}: make room and run the same again; what was there before is unchanged') from None
+        if not is_full(e):
+            raise
+        raise DiskFull(
+            errno.ENOSPC,
+            f'no space left on the disk of {path}: make room and run the same again; what was there before is unchanged',
+        ) from None
+
 
 @contextmanager
 def beside(
@@ -196,12 +234,16 @@ def beside(
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_ident()}.tmp')
     try:
-        with one_line_if_full(path): yield tmp
-    finally: tmp.unlink(missing_ok=True)
+        with one_line_if_full(path):
+            yield tmp
+    finally:
+        tmp.unlink(missing_ok=True)
+
 
 def flush(path: Path):
     "Wait until a file is on the disk."
-    with open(path, 'rb+') as f: os.fsync(f.fileno())
+    with open(path, 'rb+') as f:
+        os.fsync(f.fileno())
 
 # %% ../../nbs/base/core.ipynb #67cbea7f
 def write_atomic(
@@ -216,6 +258,7 @@ def write_atomic(
         os.replace(tmp, path)
     return path
 
+
 def write_new(
     path: str | Path,  # where the file shall be, if the name is free
     write: Callable,  # called with a temporary path in the same folder
@@ -228,21 +271,29 @@ def write_new(
         i = 1
         while True:
             name = path if i == 1 else path.with_name(f'{path.stem}-{i}{path.suffix}')
-            try: take_name(tmp, name)
-            except FileExistsError: i += 1
-            else: return name
+            try:
+                take_name(tmp, name)
+            except FileExistsError:
+                i += 1
+            else:
+                return name
+
 
 def take_name(
     tmp: Path,  # a whole file
     name: Path,  # what it shall be called
 ):
     "Give a file a name that is free, or raise `FileExistsError`."
-    if os.path.lexists(name): raise FileExistsError(name)
-    try: os.link(tmp, name)
-    except FileExistsError: raise
-    except OSError:                                  # a file system without hard links: take the name first, then fill it
+    if os.path.lexists(name):
+        raise FileExistsError(name)
+    try:
+        os.link(tmp, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: take the name first, then fill it
         os.close(os.open(name, os.O_CREAT | os.O_EXCL))
         os.replace(tmp, name)
+
 
 def write_json(
     path: str | Path,  # where the file shall be
@@ -252,15 +303,21 @@ def write_json(
     return write_atomic(path, lambda p: p.write_text(json.dumps(obj, indent=1) + '\n', encoding='utf-8'))
 
 # %% ../../nbs/base/core.ipynb #7fd50a45
-NO_LOCKS = errno.ENOLCK, errno.EOPNOTSUPP      # what network folders without locks say: there nobody can be kept out
+NO_LOCKS = errno.ENOLCK, errno.EOPNOTSUPP  # what network folders without locks say: there nobody can be kept out
+
 
 def ended(lock: Path) -> bool:
     "Whether the process that a lock's file names has ended; forked workers of it may hold the lock a moment longer."
-    if os.name != 'posix': return False
-    try: os.kill(int(lock.read_text()), 0)
-    except ProcessLookupError: return True
-    except (OSError, ValueError): pass
+    if os.name != 'posix':
+        return False
+    try:
+        os.kill(int(lock.read_text()), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        pass
     return False
+
 
 @contextmanager
 def owned(
@@ -269,51 +326,77 @@ def owned(
 ) -> Iterator[Path]:  # the folder
     "Keep a folder for this run; `OSError` in one line if another is at work there, or if it can't be written."
     import filelock
+
     folder = home(folder)
-    file = folder/name
+    file = folder / name
     lock = filelock.FileLock(file, timeout=0)
     try:
         with one_line_if_full(folder):
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=10 if ended(file) else 0)
     except filelock.Timeout:
-        with suppress(OSError, ValueError): who = f' (process {int(file.read_text())})'
-        raise OSError(f'{folder}: another run is at work there{locals().get("who", "")}; wait for it, or end it') from None
+        with suppress(OSError, ValueError):
+            who = f' (process {int(file.read_text())})'
+        raise OSError(
+            f'{folder}: another run is at work there{locals().get("who", "")}; wait for it, or end it'
+        ) from None
     except OSError as e:
-        if e.errno in FULL: raise
-        if e.errno not in NO_LOCKS: raise OSError(f'{folder} cannot be written ({e.strerror}): choose another folder') from None
+        if e.errno in FULL:
+            raise
+        if e.errno not in NO_LOCKS:
+            raise OSError(f'{folder} cannot be written ({e.strerror}): choose another folder') from None
     try:
-        with suppress(OSError): file.write_text(str(os.getpid()))
+        with suppress(OSError):
+            file.write_text(str(os.getpid()))
         yield folder
-    finally: lock.release()
+    finally:
+        lock.release()
 
 # %% ../../nbs/base/core.ipynb #3bde36e6
 NO_GUARD = 77
 
+
 def check_guard():
     "Before workers are started: end this process if it is a worker itself that is still reading the script."
-    if getattr(current_process(), '_inheriting', False): os._exit(NO_GUARD)      # what multiprocessing's own check asks
+    if getattr(current_process(), '_inheriting', False):
+        os._exit(NO_GUARD)  # what multiprocessing's own check asks
+
 
 def follow_parent():
     "For the start of a worker process: end it when the process that started it has ended, whichever way."
     parent, pid = parent_process(), os.getppid()
+
     def watch():
-        while not wait([parent.sentinel] if parent else [], 1) and os.getppid() == pid: pass      # a forked brother may hold the sentinel open
+        while not wait([parent.sentinel] if parent else [], 1) and os.getppid() == pid:
+            pass  # a forked brother may hold the sentinel open
         os._exit(1)
+
     threading.Thread(target=watch, daemon=True, name='follow parent').start()
 
 # %% ../../nbs/base/core.ipynb #0465e033
-MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32', codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}
+MARKS = {
+    codecs.BOM_UTF8: 'utf-8-sig',
+    codecs.BOM_UTF32_LE: 'utf-32',
+    codecs.BOM_UTF32_BE: 'utf-32',
+    codecs.BOM_UTF16_LE: 'utf-16',
+    codecs.BOM_UTF16_BE: 'utf-16',
+}
+
 
 def check_encoding(
     encoding: str | None,  # as a person typed it
 ) -> str | None:  # the same
     "Raise `ValueError` in one line unless Python knows the encoding."
-    try: b' '.decode(encoding or 'utf-8')
-    except UnicodeError: pass                        # half a letter, in an encoding that there is
+    try:
+        b' '.decode(encoding or 'utf-8')
+    except UnicodeError:
+        pass  # half a letter, in an encoding that there is
     except LookupError:
-        raise ValueError(f'encoding is {encoding!r}: name one that Python knows, such as utf-8, cp1252, cp932 or utf-16') from None
+        raise ValueError(
+            f'encoding is {encoding!r}: name one that Python knows, such as utf-8, cp1252, cp932 or utf-16'
+        ) from None
     return encoding
+
 
 def decode_text(
     data: bytes,  # of a file
@@ -326,10 +409,13 @@ def decode_text(
     used = mark or encoding or 'utf-8'
     try:
         text = data.decode(used).removeprefix('\ufeff')
-        if '\0' not in text: return text
-    except UnicodeError: pass
+        if '\0' not in text:
+            return text
+    except UnicodeError:
+        pass
     hint = '' if encoding else ', or say which encoding it has'
     raise ValueError(f'{name} is not text in {used.removesuffix("-sig").upper()}: save it as UTF-8{hint}')
+
 
 def lines_of(
     text: str,
@@ -343,17 +429,23 @@ def to_dict(cfg) -> dict:
     "A dataclass as a dictionary that JSON can hold."
     return json.loads(json.dumps(asdict(cfg)))
 
+
 def _fit(name, value, typ):
     "`value` as `typ`, where a float may be given as an int and a tuple as a list."
     kinds = get_args(typ) if isinstance(typ, UnionType) else (typ,)
-    if value is None and type(None) in kinds: return None
-    if is_dataclass(kinds[0]) and isinstance(value, dict): return from_dict(kinds[0], value)
+    if value is None and type(None) in kinds:
+        return None
+    if is_dataclass(kinds[0]) and isinstance(value, dict):
+        return from_dict(kinds[0], value)
     origin = getattr(kinds[0], '__origin__', kinds[0])
-    if origin is tuple and isinstance(value, (list, tuple)): return tuple(value)
-    if origin is float and isinstance(value, int) and not isinstance(value, bool): return float(value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     if not isinstance(value, origin) or (isinstance(value, bool) and origin is not bool):
         raise ValueError(f'{name} is {value!r}: it must be of type {getattr(origin, "__name__", origin)}')
     return value
+
 
 def from_dict(
     cls: type,  # a dataclass
@@ -372,11 +464,18 @@ def read_json(
 ) -> dict:
     "Read a JSON file; a missing or torn one is a one-line error."
     path = home(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected a JSON file there')
-    try: d = json.loads(decode_text(path.read_bytes(), str(path)))
-    except ValueError as e: raise ValueError(f'{path} is not valid JSON ({e}): it may have been cut off; get it anew') from None
-    if not isinstance(d, dict): raise ValueError(f'{path} holds a {type(d).__name__} where names with values are expected: it may be another file; get it anew')
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected a JSON file there')
+    try:
+        d = json.loads(decode_text(path.read_bytes(), str(path)))
+    except ValueError as e:
+        raise ValueError(f'{path} is not valid JSON ({e}): it may have been cut off; get it anew') from None
+    if not isinstance(d, dict):
+        raise ValueError(
+            f'{path} holds a {type(d).__name__} where names with values are expected: it may be another file; get it anew'
+        )
     return d
+
 
 def read_weights(
     path: str | Path,  # a safetensors file
@@ -384,9 +483,15 @@ def read_weights(
 ) -> dict[str, torch.Tensor]:
     "Read a safetensors file; a missing or torn one is a one-line error."
     path = home(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected model weights (safetensors) there')
-    try: return load_file(path, device=device)
-    except SafetensorError as e: raise ValueError(f'{path} is not a whole safetensors file ({e}): it may have been cut off; get it anew') from None
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected model weights (safetensors) there')
+    try:
+        return load_file(path, device=device)
+    except SafetensorError as e:
+        raise ValueError(
+            f'{path} is not a whole safetensors file ({e}): it may have been cut off; get it anew'
+        ) from None
+
 
 def load_state(
     model: nn.Module,  # the model to fill
@@ -396,16 +501,24 @@ def load_state(
     "Copy `state` into `model`; say in one line which tensors are missing, left over or of another shape."
     want = model.state_dict()
     bad = [f'{k} is missing' for k in want if k not in state] + [f'{k} is unexpected' for k in state if k not in want]
-    bad += [f'{k} is {tuple(state[k].shape)} where the model has {tuple(want[k].shape)}' for k in want
-            if k in state and state[k].shape != want[k].shape]
-    if bad: raise ValueError(f'{where} does not fit {type(model).__name__}: {bad[0]}'
-                             + (f' (and {len(bad)-1} more differences)' if len(bad) > 1 else '') + '; is it of another preset?')
+    bad += [
+        f'{k} is {tuple(state[k].shape)} where the model has {tuple(want[k].shape)}'
+        for k in want
+        if k in state and state[k].shape != want[k].shape
+    ]
+    if bad:
+        raise ValueError(
+            f'{where} does not fit {type(model).__name__}: {bad[0]}'
+            + (f' (and {len(bad) - 1} more differences)' if len(bad) > 1 else '')
+            + '; is it of another preset?'
+        )
     model.load_state_dict(state)
     return model
 
 # %% ../../nbs/base/core.ipynb #e6890acf
 class Pretrained:
     "Mixin: a module with `self.cfg`, a dataclass of type `cls.config_class`, that saves to and loads from a folder."
+
     config_class: type = None
 
     def save_pretrained(
@@ -415,9 +528,12 @@ class Pretrained:
     ) -> Path:  # `folder`
         "Write `config.json` and `model.safetensors`."
         folder = home(folder)
-        state = {k: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        write_json(folder/'config.json', to_dict(self.cfg))
-        write_atomic(folder/'model.safetensors', lambda p: save_file(state, p))
+        state = {
+            k: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().contiguous()
+            for k, v in self.state_dict().items()
+        }
+        write_json(folder / 'config.json', to_dict(self.cfg))
+        write_atomic(folder / 'model.safetensors', lambda p: save_file(state, p))
         return folder
 
     @classmethod
@@ -427,19 +543,30 @@ class Pretrained:
     ):  # the model in float32, in evaluation mode
         "Read a model back; `FileNotFoundError` or `ValueError` in one line when the folder is not what it should be."
         folder = home(folder)
-        if not folder.is_dir(): raise FileNotFoundError(f'{folder} does not exist: expected a folder with config.json and model.safetensors')
-        stored = read_json(folder/'config.json')
-        try: cfg = from_dict(cls.config_class, stored)
-        except ValueError as e: raise ValueError(f"{folder/'config.json'}: {e}") from None
-        file = folder/'model.safetensors'
-        return load_state(cls(cfg), {k: v.float() if v.is_floating_point() else v for k, v in read_weights(file).items()}, str(file)).eval()
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{folder} does not exist: expected a folder with config.json and model.safetensors'
+            )
+        stored = read_json(folder / 'config.json')
+        try:
+            cfg = from_dict(cls.config_class, stored)
+        except ValueError as e:
+            raise ValueError(f"{folder / 'config.json'}: {e}") from None
+        file = folder / 'model.safetensors'
+        return load_state(
+            cls(cfg), {k: v.float() if v.is_floating_point() else v for k, v in read_weights(file).items()}, str(file)
+        ).eval()
 
 # %% ../../nbs/base/core.ipynb #2379f4b8
 def machine() -> dict:
     "Processor, cores, GPU, Python and torch, for result files."
     import platform
+
     name, info = platform.processor() or platform.machine(), Path('/proc/cpuinfo')
-    if info.is_file(): name = next((l.split(':', 1)[1].strip() for l in info.read_text().splitlines() if l.startswith('model name')), name)
+    if info.is_file():
+        name = next(
+            (l.split(':', 1)[1].strip() for l in info.read_text().splitlines() if l.startswith('model name')), name
+        )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(cpu=name, cores=cores, gpu=gpu, python=platform.python_version(), torch=torch.__version__.split('+')[0])

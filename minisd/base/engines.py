@@ -21,12 +21,23 @@ from .core import NO_GUARD, check_guard, choice, follow_parent, number
 # %% ../../nbs/base/engines.ipynb #e5463935
 class Serial:
     "One job after the other, in this process."
+
     slots = 1
-    def __init__(self, *shared): self.shared = shared
-    def submit(self, f: Callable, *args): return partial(f, *self.shared, *args)
-    def first(self, jobs: list) -> tuple: return jobs[0], jobs[0]()
-    def stop(self): pass
-    def close(self): pass
+
+    def __init__(self, *shared):
+        self.shared = shared
+
+    def submit(self, f: Callable, *args):
+        return partial(f, *self.shared, *args)
+
+    def first(self, jobs: list) -> tuple:
+        return jobs[0], jobs[0]()
+
+    def stop(self):
+        pass
+
+    def close(self):
+        pass
 
 # %% ../../nbs/base/engines.ipynb #d200a1a3
 def run_jobs(
@@ -37,13 +48,16 @@ def run_jobs(
     "Run all jobs, as many at a time as there are slots."
     busy, jobs = {}, iter(jobs)
     while True:
-        for args in islice(jobs, engine.slots - len(busy)): busy[engine.submit(f, *args)] = args
-        if not busy: return
+        for args in islice(jobs, engine.slots - len(busy)):
+            busy[engine.submit(f, *args)] = args
+        if not busy:
+            return
         job, result = engine.first(list(busy))
         yield busy.pop(job), result
 
 # %% ../../nbs/base/engines.ipynb #d2eddbd7
 _shared = ()
+
 
 def _start_worker(shared: tuple):
     "In a new worker: what jobs share, and an eye on the parent."
@@ -52,10 +66,14 @@ def _start_worker(shared: tuple):
     signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, signal.SIG_DFL)
     follow_parent()
 
-def _call(f: Callable, *args): return f(*_shared, *args)
+
+def _call(f: Callable, *args):
+    return f(*_shared, *args)
+
 
 class Processes:
     "Worker processes on this machine."
+
     def __init__(self, workers: int, *shared, method: str | None = None):
         check_guard()
         method = method or ('fork' if 'fork' in get_all_start_methods() else 'spawn')
@@ -63,15 +81,19 @@ class Processes:
         self.pool = ProcessPoolExecutor(workers, get_context(method), _start_worker, (shared,))
 
     def submit(self, f: Callable, *args):
-        try: job = self.pool.submit(_call, f, *args)
-        except BrokenProcessPool: raise OSError(self.end()) from None
+        try:
+            job = self.pool.submit(_call, f, *args)
+        except BrokenProcessPool:
+            raise OSError(self.end()) from None
         self.known |= self.pool._processes or {}
         return job
 
     def first(self, jobs: list) -> tuple:
         job = next(iter(wait(jobs, return_when=FIRST_COMPLETED).done))
-        try: return job, job.result()
-        except BrokenProcessPool: raise OSError(self.end()) from None
+        try:
+            return job, job.result()
+        except BrokenProcessPool:
+            raise OSError(self.end()) from None
 
     def end(self) -> str:
         "Why the workers have ended."
@@ -79,53 +101,79 @@ class Processes:
         while None in codes and time.monotonic() < until:
             codes = [p.exitcode for p in self.known.values()]
             time.sleep(0.01)
-        if NO_GUARD in codes: return f"worker processes read {Path(getattr(sys.modules['__main__'], '__file__', 'the script')).name} anew, and it has no main guard: put what it does below if __name__ == '__main__':"
-        if any(c and c > 0 for c in codes): return 'a worker process ended by itself: what it said stands above'
+        if NO_GUARD in codes:
+            return f"worker processes read {Path(getattr(sys.modules['__main__'], '__file__', 'the script')).name} anew, and it has no main guard: put what it does below if __name__ == '__main__':"
+        if any(c and c > 0 for c in codes):
+            return 'a worker process ended by itself: what it said stands above'
         return 'a worker process was killed, perhaps for want of memory: run the same again, with fewer workers'
 
     def stop(self):
         "End the workers now, whatever they do."
-        for p in list((self.pool._processes or {}).values()): p.terminate()              # `terminate_workers` comes with Python 3.14
+        for p in list((self.pool._processes or {}).values()):
+            p.terminate()  # `terminate_workers` comes with Python 3.14
 
-    def close(self): self.pool.shutdown(cancel_futures=True)
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
 
 # %% ../../nbs/base/engines.ipynb #33c91bfd
 def _there(folder: str, f: Callable, *args):
     "In a Ray worker: go where the caller is, so that relative paths mean the same, and do the job."
-    with suppress(OSError): os.chdir(folder)
+    with suppress(OSError):
+        os.chdir(folder)
     return f(*args)
+
 
 class Ray:
     "Ray tasks, on a cluster that `RAY_ADDRESS` names or on a local one."
+
     def __init__(self, workers: int, *shared):
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-        try: import ray
-        except ModuleNotFoundError: raise OSError("the engine ray is not installed: pip install 'minisd[scale]'") from None
+        try:
+            import ray
+        except ModuleNotFoundError:
+            raise OSError("the engine ray is not installed: pip install 'minisd[scale]'") from None
         self.ray, self.ours, there = ray, not ray.is_initialized(), bool(os.environ.get('RAY_ADDRESS'))
         try:
-            if self.ours: ray.init(logging_level='ERROR', log_to_driver=False, **({} if there else dict(num_cpus=workers, include_dashboard=False)))
-        except (ConnectionError, RuntimeError) as e: raise OSError(f'no Ray cluster answers at {os.environ.get("RAY_ADDRESS")}: {str(e).splitlines()[0]}') from None
+            if self.ours:
+                ray.init(
+                    logging_level='ERROR',
+                    log_to_driver=False,
+                    **({} if there else dict(num_cpus=workers, include_dashboard=False)),
+                )
+        except (ConnectionError, RuntimeError) as e:
+            raise OSError(
+                f'no Ray cluster answers at {os.environ.get("RAY_ADDRESS")}: {str(e).splitlines()[0]}'
+            ) from None
         self.slots = max(1, int(ray.cluster_resources().get('CPU', 1)))
         self.shared, self.task = [ray.put(s) for s in shared], ray.remote(max_retries=1)(_there)
 
-    def submit(self, f: Callable, *args): return self.task.remote(os.getcwd(), f, *self.shared, *args)
+    def submit(self, f: Callable, *args):
+        return self.task.remote(os.getcwd(), f, *self.shared, *args)
 
     def first(self, jobs: list) -> tuple:
         job = self.ray.wait(jobs, num_returns=1)[0][0]
-        try: return job, self.ray.get(job)
-        except self.ray.exceptions.RayTaskError as e: raise e.cause from None
-        except self.ray.exceptions.RayError as e: raise OSError(f'a Ray worker was lost ({type(e).__name__}): run the same again') from None
+        try:
+            return job, self.ray.get(job)
+        except self.ray.exceptions.RayTaskError as e:
+            raise e.cause from None
+        except self.ray.exceptions.RayError as e:
+            raise OSError(f'a Ray worker was lost ({type(e).__name__}): run the same again') from None
 
-    def stop(self): pass                                                                 # `shutdown` ends what runs, on a cluster too
+    def stop(self):
+        pass  # `shutdown` ends what runs, on a cluster too
+
     def close(self):
-        if self.ours: self.ray.shutdown()
+        if self.ours:
+            self.ray.shutdown()
 
 # %% ../../nbs/base/engines.ipynb #ce78efad
 ENGINES = ('processes', 'ray')
 
+
 def cores() -> int:
     "Processors that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
 
 @contextmanager
 def open_engine(
@@ -136,7 +184,17 @@ def open_engine(
 ) -> Iterator:  # an engine
     "An engine by name, closed at the end."
     choice('engine', name, ENGINES), number('workers', workers, 1, 1024, whole=True)
-    engine = Ray(workers, *shared) if name == 'ray' else Serial(*shared) if workers == 1 else Processes(workers, *shared, method=method)
-    try: yield engine
-    except KeyboardInterrupt: engine.stop(); raise                  # after an error, jobs that run may end in peace
-    finally: engine.close()
+    engine = (
+        Ray(workers, *shared)
+        if name == 'ray'
+        else Serial(*shared)
+        if workers == 1
+        else Processes(workers, *shared, method=method)
+    )
+    try:
+        yield engine
+    except KeyboardInterrupt:
+        engine.stop()
+        raise  # after an error, jobs that run may end in peace
+    finally:
+        engine.close()

@@ -17,26 +17,51 @@ from .. import __version__
 from .core import home, write_atomic, write_new
 
 # %% ../../nbs/base/png.ipynb #fa609f2c
-SAMPLERS = dict(euler='Euler', midpoint='Midpoint', heun='Heun', rk4='RK4', ab2='Adams-Bashforth 2', ab3='Adams-Bashforth 3', dpmpp_2m='DPM++ 2M', fitted='Fitted')
+SAMPLERS = dict(
+    euler='Euler',
+    midpoint='Midpoint',
+    heun='Heun',
+    rk4='RK4',
+    ab2='Adams-Bashforth 2',
+    ab3='Adams-Bashforth 3',
+    dpmpp_2m='DPM++ 2M',
+    fitted='Fitted',
+)
+
 
 def _quote(value) -> str:
     text = f'{value:g}' if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if set(text) & set(',:"\n') else text
 
+
 def _unquote(text: str) -> str:
-    try: return str(json.loads(text)) if text.startswith('"') else text.strip()
-    except ValueError: return text.strip()                                                # another program's idea of quoting
+    try:
+        return str(json.loads(text)) if text.startswith('"') else text.strip()
+    except ValueError:
+        return text.strip()  # another program's idea of quoting
+
 
 def parameters(
     settings: dict,  # an entry of `Output.settings`
 ) -> str:
     "Settings as AUTOMATIC1111 writes them."
     s = settings
-    pairs = {'Steps': s['num_inference_steps'], 'Sampler': SAMPLERS.get(s['solver'], s['solver']), 'CFG scale': s['guidance_scale'], 'Seed': s['seed'],
-             'Size': f"{s['width']}x{s['height']}", 'Model hash': s['model_hash'], 'Model': s['model'], 'RNG': 'CPU', 'Version': f'minisd {__version__}'}
-    if s.get('task'): pairs['Task'] = s['task']
+    pairs = {
+        'Steps': s['num_inference_steps'],
+        'Sampler': SAMPLERS.get(s['solver'], s['solver']),
+        'CFG scale': s['guidance_scale'],
+        'Seed': s['seed'],
+        'Size': f"{s['width']}x{s['height']}",
+        'Model hash': s['model_hash'],
+        'Model': s['model'],
+        'RNG': 'CPU',
+        'Version': f'minisd {__version__}',
+    }
+    if s.get('task'):
+        pairs['Task'] = s['task']
     lines = [s['prompt']] + ([f"Negative prompt: {s['negative_prompt']}"] if s['negative_prompt'] else [])
     return '\n'.join([*lines, ', '.join(f'{k}: {_quote(v)}' for k, v in pairs.items() if v is not None)])
+
 
 def read_parameters(
     text: str,  # as `parameters`, or another program, writes it
@@ -44,12 +69,15 @@ def read_parameters(
     "The text taken apart."
     *lines, last = text.rstrip('\n').split('\n')
     pairs = re.findall(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)', last)
-    if len(pairs) < 3: lines, pairs = [*lines, last], []                                  # a text without settings
+    if len(pairs) < 3:
+        lines, pairs = [*lines, last], []  # a text without settings
     head, _, negative = '\n'.join(lines).partition('\nNegative prompt: ')
     return dict(prompt=head, negative_prompt=negative) | {k: _unquote(v) for k, v in pairs}
 
 # %% ../../nbs/base/png.ipynb #d1e3d7a5
-def pixel_hash(image: Image.Image) -> str: return sha256(repr(image.size).encode() + image.convert('RGB').tobytes()).hexdigest()[:16]
+def pixel_hash(image: Image.Image) -> str:
+    return sha256(repr(image.size).encode() + image.convert('RGB').tobytes()).hexdigest()[:16]
+
 
 def png_info(
     image: Image.Image,
@@ -57,7 +85,8 @@ def png_info(
 ) -> PngInfo:  # for Pillow's `save(…, pnginfo=…)`
     "Settings in the form in which a PNG file carries them."
     info = PngInfo()
-    if 'prompt' in settings: info.add_text('parameters', parameters(settings))
+    if 'prompt' in settings:
+        info.add_text('parameters', parameters(settings))
     info.add_text('minisd', json.dumps(dict(settings, version=__version__, pixels=pixel_hash(image))))
     return info
 
@@ -72,20 +101,29 @@ def save_png(
     "Save a picture with its settings; formats other than PNG are saved without. The file is whole or not there."
     path = Path(path)
     form = Image.registered_extensions().get(path.suffix.lower())
-    if form not in Image.SAVE: raise ValueError(f'{path}: the name must end in a picture format such as .png or .jpg')
+    if form not in Image.SAVE:
+        raise ValueError(f'{path}: the name must end in a picture format such as .png or .jpg')
     more = dict(pnginfo=png_info(image, settings)) if form == 'PNG' and metadata and settings else {}
     return (write_atomic if overwrite else write_new)(path, lambda p: image.save(p, form, **more))
+
 
 def read_settings(
     path: str | Path,  # a PNG file
 ) -> dict:
     "The settings in a file; `ValueError` or `FileNotFoundError` in one line if there are none."
     path = home(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected a picture that minisd saved')
-    try: text = Image.open(path).info.get('minisd')
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError): raise ValueError(f'{path} is not a picture that can be read: expected a PNG file that minisd saved') from None
-    if text is None: raise ValueError(f'{path} carries no settings of minisd: it was saved without, or by another program')
-    try: settings = json.loads(text)
-    except ValueError: settings = None
-    if not isinstance(settings, dict) or not isinstance(settings.get('prompt'), str): raise ValueError(f'{path} carries settings that cannot be read: they may have been edited')
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected a picture that minisd saved')
+    try:
+        text = Image.open(path).info.get('minisd')
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise ValueError(f'{path} is not a picture that can be read: expected a PNG file that minisd saved') from None
+    if text is None:
+        raise ValueError(f'{path} carries no settings of minisd: it was saved without, or by another program')
+    try:
+        settings = json.loads(text)
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict) or not isinstance(settings.get('prompt'), str):
+        raise ValueError(f'{path} carries settings that cannot be read: they may have been edited')
     return settings

@@ -24,12 +24,15 @@ def setting(
     **more,  # for one surface alone, such as `metavar`
 ) -> Field:
     "A field of a dataclass that knows what it means and what it may be."
-    return field(default=default, metadata=dict(help=help, low=low, high=high, choices=choices, names=names or {}, **more))
+    return field(
+        default=default, metadata=dict(help=help, low=low, high=high, choices=choices, names=names or {}, **more)
+    )
 
 # %% ../../nbs/base/settings.ipynb #24b2eec2
 @dataclass(frozen=True)
 class Setting:
     "A field as the surfaces see it."
+
     name: str
     type: type  # without None
     optional: bool  # may be None
@@ -37,7 +40,8 @@ class Setting:
     said: dict  # what `setting` was told
 
     @property
-    def help(self) -> str: return self.said.get('help', '')
+    def help(self) -> str:
+        return self.said.get('help', '')
 
     @property
     def choices(self) -> list | None:
@@ -65,11 +69,16 @@ class Setting:
     ) -> Any:  # the value, numbers as Python's own
         "The value, if it is allowed; `ValueError` in one line otherwise."
         name = name or self.name
-        if value is None and self.optional: return None
-        if self.choices is not None: return choice(name, value, self.choices)
-        if self.type is bool: return choice(name, value, (True, False))
-        if self.type in (int, float): return number(name, value, *self.bounds, whole=self.type is int)
-        if self.type is str and not isinstance(value, str): raise ValueError(f'{name} is {value!r}: it must be a text')
+        if value is None and self.optional:
+            return None
+        if self.choices is not None:
+            return choice(name, value, self.choices)
+        if self.type is bool:
+            return choice(name, value, (True, False))
+        if self.type in (int, float):
+            return number(name, value, *self.bounds, whole=self.type is int)
+        if self.type is str and not isinstance(value, str):
+            raise ValueError(f'{name} is {value!r}: it must be a text')
         return value
 
 # %% ../../nbs/base/settings.ipynb #5d2e3ed4
@@ -82,12 +91,16 @@ def settings(
         kind = hints[f.name]
         parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         plain = [p for p in parts if p is not NoneType]
-        out[f.name] = Setting(f.name, plain[0] if len(plain) == 1 else kind, NoneType in parts, f.default, dict(f.metadata))
+        out[f.name] = Setting(
+            f.name, plain[0] if len(plain) == 1 else kind, NoneType in parts, f.default, dict(f.metadata)
+        )
     return out
+
 
 def check_settings(
     noun: Any,  # a dataclass's instance, in its `__post_init__`
 ):
     "Check every field that was made by `setting`; numbers become Python's own. `ValueError` in one line."
     for name, s in settings(type(noun)).items():
-        if s.said: object.__setattr__(noun, name, s.check(getattr(noun, name)))
+        if s.said:
+            object.__setattr__(noun, name, s.check(getattr(noun, name)))

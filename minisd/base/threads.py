@@ -13,27 +13,33 @@ from contextlib import contextmanager
 import psutil
 
 # %% ../../nbs/base/threads.ipynb #fcd75682
-SPIN = 3000                        # turns of the loop in which a thread waits before it sleeps
+SPIN = 3000  # turns of the loop in which a thread waits before it sleeps
 OWN = 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
+
 
 def spin_briefly() -> bool:  # whether it was done
     "Let waiting threads fall asleep soon. OpenMP reads this when torch is imported; nothing is done after that, or where the user has set anything about OpenMP."
-    if 'torch' in sys.modules or any(k in os.environ for k in OWN): return False
+    if 'torch' in sys.modules or any(k in os.environ for k in OWN):
+        return False
     os.environ['GOMP_SPINCOUNT'] = str(SPIN)
     return True
 
 # %% ../../nbs/base/threads.ipynb #d2fb307a
 class Neighbours:
     "Cores that other processes keep busy."
-    LEAST, MOST = 0.05, 10.0       # seconds to look back on
 
-    def __init__(self): self.then, self.busy = self.now(), None
+    LEAST, MOST = 0.05, 10.0  # seconds to look back on
+
+    def __init__(self):
+        self.then, self.busy = self.now(), None
 
     @staticmethod
-    def now() -> tuple[float, float, float]:  # clock; busy seconds of the cores this process may use; its own among them
+    def now() -> tuple[
+        float, float, float
+    ]:  # clock; busy seconds of the cores this process may use; its own among them
         every, own = psutil.cpu_times(percpu=True), psutil.Process().cpu_times()
         may = os.sched_getaffinity(0) if hasattr(os, 'sched_getaffinity') else range(len(every))
-        busy = sum(getattr(every[i], k, 0.) for i in may if i < len(every) for k in ('user', 'nice', 'system'))
+        busy = sum(getattr(every[i], k, 0.0) for i in may if i < len(every) for k in ('user', 'nice', 'system'))
         return time.monotonic(), busy, own.user + own.system
 
     def look(
@@ -42,19 +48,23 @@ class Neighbours:
     ) -> float:  # 0 to the number of cores
         "Cores that others kept busy since the last look."
         age = time.monotonic() - self.then[0]
-        if age < self.LEAST and self.busy is not None: return self.busy
-        if patient and age > self.MOST: self.then, age = self.now(), 0.
-        time.sleep(max(0., self.LEAST - age))
+        if age < self.LEAST and self.busy is not None:
+            return self.busy
+        if patient and age > self.MOST:
+            self.then, age = self.now(), 0.0
+        time.sleep(max(0.0, self.LEAST - age))
         then, self.then = self.then, self.now()
         clock, busy, own = (b - a for a, b in zip(then, self.then))
-        self.busy = max(0., busy - own)/clock
+        self.busy = max(0.0, busy - own) / clock
         return self.busy
+
 
 NEIGHBOURS = Neighbours()
 
 # %% ../../nbs/base/threads.ipynb #d4895694
-SHARE = 0.35                       # of a core: what others may take before a thread is given up
-FOUND = {}                         # torch's own number of threads, as it was when first asked
+SHARE = 0.35  # of a core: what others may take before a thread is given up
+FOUND = {}  # torch's own number of threads, as it was when first asked
+
 
 def pick_threads(
     busy: float | None = None,  # cores that others keep busy; None: look
@@ -63,20 +73,27 @@ def pick_threads(
 ) -> tuple[int, str]:  # how many threads, and why
     "Threads for work on the CPU; `ValueError` in one line for a variable that isn't a number."
     import torch
+
     now = torch.get_num_threads()
     first = FOUND.setdefault('threads', now)
     told = os.environ.get('MINISD_THREADS', '')
     if told and told != 'all' and not (told.isdigit() and 1 <= int(told) <= 1024):
         raise ValueError(f'MINISD_THREADS is {told!r}: it must be all, or a whole number from 1 to 1024')
-    if told: return most or now if told == 'all' else int(told), 'MINISD_THREADS says so'
-    if os.environ.get('OMP_NUM_THREADS'): return most or now, 'OMP_NUM_THREADS says so'
-    if most is None and now != first: return now, 'torch.set_num_threads says so'
+    if told:
+        return most or now if told == 'all' else int(told), 'MINISD_THREADS says so'
+    if os.environ.get('OMP_NUM_THREADS'):
+        return most or now, 'OMP_NUM_THREADS says so'
+    if most is None and now != first:
+        return now, 'torch.set_num_threads says so'
     most = most or now
-    if most == 1: return 1, 'there is one core'
+    if most == 1:
+        return 1, 'there is one core'
     busy = NEIGHBOURS.look(patient) if busy is None else busy
     taken = math.ceil(busy - SHARE)
-    if taken <= 0: return most, 'the machine is idle'
+    if taken <= 0:
+        return most, 'the machine is idle'
     return max(1, most - taken), f'other processes keep {busy:.1f} cores busy'
+
 
 @contextmanager
 def threads(
@@ -84,10 +101,13 @@ def threads(
 ) -> Iterator[None]:
     "Compute with so many threads, for the time of a `with`."
     import torch
+
     before = torch.get_num_threads()
     if n in (None, before):
         yield
         return
     torch.set_num_threads(n)
-    try: yield
-    finally: torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

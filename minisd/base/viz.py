@@ -19,22 +19,31 @@ def to_pil(
     image,  # PIL picture, uint8 tensor or array (3, h, w) or (h, w, 3), or float in [0, 1]
 ) -> Image.Image:  # RGB
     "Any picture as a PIL picture."
-    if isinstance(image, Image.Image): return image.convert('RGB')
+    if isinstance(image, Image.Image):
+        return image.convert('RGB')
     a = np.asarray(image.detach().cpu() if hasattr(image, 'detach') else image)
-    if a.ndim != 3 or 3 not in (a.shape[0], a.shape[-1]): raise ValueError(f'a picture of shape {a.shape}: it must be (3, h, w) or (h, w, 3)')
-    if a.shape[0] == 3: a = a.transpose(1, 2, 0)
-    if a.dtype != np.uint8: a = (a.clip(0, 1)*255).round().astype(np.uint8)
+    if a.ndim != 3 or 3 not in (a.shape[0], a.shape[-1]):
+        raise ValueError(f'a picture of shape {a.shape}: it must be (3, h, w) or (h, w, 3)')
+    if a.shape[0] == 3:
+        a = a.transpose(1, 2, 0)
+    if a.dtype != np.uint8:
+        a = (a.clip(0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(a)
 
-def _font(size: int): return ImageFont.load_default(size)
+
+def _font(size: int):
+    return ImageFont.load_default(size)
+
 
 def _wrap(text: str, font, width: int) -> list[str]:
     "Lines of `text` no wider than `width` pixels; a longer word stays whole."
     lines = ['']
     for word in str(text).split():
         longer = f'{lines[-1]} {word}'.strip()
-        if not lines[-1] or font.getlength(longer) <= width: lines[-1] = longer
-        else: lines.append(word)
+        if not lines[-1] or font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
     return lines
 
 # %% ../../nbs/base/viz.ipynb #3167c786
@@ -48,32 +57,39 @@ def grid(
 ) -> Image.Image:
     "A sheet of pictures with their captions underneath."
     pics = [to_pil(i) for i in images]
-    if not pics: raise ValueError('no pictures to show: give at least one')
-    if captions is not None and len(captions) != len(pics): raise ValueError(f'{len(captions)} captions for {len(pics)} pictures: give one a picture')
-    cols = cols or min(8, max(1, round(len(pics)**0.5 + 0.49)))
-    k = max(1, cell//pics[0].width)
-    pics = [p.resize((p.width*k, p.height*k), Image.NEAREST) for p in pics]
+    if not pics:
+        raise ValueError('no pictures to show: give at least one')
+    if captions is not None and len(captions) != len(pics):
+        raise ValueError(f'{len(captions)} captions for {len(pics)} pictures: give one a picture')
+    cols = cols or min(8, max(1, round(len(pics) ** 0.5 + 0.49)))
+    k = max(1, cell // pics[0].width)
+    pics = [p.resize((p.width * k, p.height * k), Image.NEAREST) for p in pics]
     w, h, font = pics[0].width, pics[0].height, _font(font_size)
-    lines = [_wrap(c, font, w) for c in captions] if captions is not None else [[]]*len(pics)
-    rows, line = range(0, len(pics), cols), round(font_size*1.25)
-    heights = [h + (max(len(l) for l in lines[r:r + cols])*line + 4 if captions is not None else 0) for r in rows]
-    sheet = Image.new('RGB', (min(cols, len(pics))*(w + gap) + gap, sum(heights) + gap*(len(heights) + 1)), 'white')
+    lines = [_wrap(c, font, w) for c in captions] if captions is not None else [[]] * len(pics)
+    rows, line = range(0, len(pics), cols), round(font_size * 1.25)
+    heights = [h + (max(len(l) for l in lines[r : r + cols]) * line + 4 if captions is not None else 0) for r in rows]
+    sheet = Image.new('RGB', (min(cols, len(pics)) * (w + gap) + gap, sum(heights) + gap * (len(heights) + 1)), 'white')
     draw, y = ImageDraw.Draw(sheet), gap
     for r, height in zip(rows, heights):
-        for c, (pic, text) in enumerate(zip(pics[r:r + cols], lines[r:r + cols])):
-            x = gap + c*(w + gap)
+        for c, (pic, text) in enumerate(zip(pics[r : r + cols], lines[r : r + cols])):
+            x = gap + c * (w + gap)
             sheet.paste(pic, (x, y))
-            for i, l in enumerate(text): draw.text((x, y + h + 3 + i*line), l, fill=(40, 40, 40), font=font)
+            for i, l in enumerate(text):
+                draw.text((x, y + h + 3 + i * line), l, fill=(40, 40, 40), font=font)
         y += height + gap
     return sheet
 
 # %% ../../nbs/base/viz.ipynb #50971bd8
-MOVE = ("const d=this.closest('.minisd-dials'),s=[...d.querySelectorAll('input')],c=+d.dataset.cols,i=s.reduce((a,e)=>a*(+e.max+1)+ +e.value,0);"
-        "s.forEach(e=>{const v=JSON.parse(e.dataset.values)[+e.value];e.nextElementSibling.value=v;e.setAttribute('aria-valuetext',v)});"
-        "d.querySelector('img').style.transform=`translate(${-100*(i%c)/c}%,${-100*Math.floor(i/c)/(+d.dataset.rows)}%)`")    # the sheet's part that belongs to the sliders
+MOVE = (
+    "const d=this.closest('.minisd-dials'),s=[...d.querySelectorAll('input')],c=+d.dataset.cols,i=s.reduce((a,e)=>a*(+e.max+1)+ +e.value,0);"
+    "s.forEach(e=>{const v=JSON.parse(e.dataset.values)[+e.value];e.nextElementSibling.value=v;e.setAttribute('aria-valuetext',v)});"
+    "d.querySelector('img').style.transform=`translate(${-100*(i%c)/c}%,${-100*Math.floor(i/c)/(+d.dataset.rows)}%)`"
+)  # the sheet's part that belongs to the sliders
+
 
 class Dials:
     "Pictures by one or more axes, with a slider for each: HTML that works without a kernel."
+
     def __init__(
         self,
         images,  # pictures of one size, anything `to_pil` takes; the last axis runs fastest
@@ -82,32 +98,49 @@ class Dials:
         cell: int = 256,  # width of the window, CSS pixels
         start: tuple[int, ...] | None = None,  # where the sliders stand, an index an axis; None: at the end of each
     ):
-        self.images, self.axes, self.alt, self.cell = [to_pil(i) for i in images], {k: [str(v) for v in vs] for k, vs in axes.items()}, alt, cell
+        self.images, self.axes, self.alt, self.cell = (
+            [to_pil(i) for i in images],
+            {k: [str(v) for v in vs] for k, vs in axes.items()},
+            alt,
+            cell,
+        )
         counts = [len(v) for v in self.axes.values()]
-        if not counts or min(counts) < 1: raise ValueError('no values: give at least one axis, with at least one value')
-        if math.prod(counts) != len(self.images): raise ValueError(f"{len(self.images)} pictures for {' × '.join(map(str, counts))} values: give one for each combination")
-        if len({i.size for i in self.images}) > 1: raise ValueError('the pictures differ in size: give pictures of one size')
+        if not counts or min(counts) < 1:
+            raise ValueError('no values: give at least one axis, with at least one value')
+        if math.prod(counts) != len(self.images):
+            raise ValueError(
+                f"{len(self.images)} pictures for {' × '.join(map(str, counts))} values: give one for each combination"
+            )
+        if len({i.size for i in self.images}) > 1:
+            raise ValueError('the pictures differ in size: give pictures of one size')
         self.start = tuple(n - 1 for n in counts) if start is None else tuple(start)
-        if len(self.start) != len(counts) or not all(0 <= s < n for s, n in zip(self.start, counts)): raise ValueError(f'start is {self.start}: it must be an index for each of {", ".join(self.axes)}')
+        if len(self.start) != len(counts) or not all(0 <= s < n for s, n in zip(self.start, counts)):
+            raise ValueError(f'start is {self.start}: it must be an index for each of {", ".join(self.axes)}')
         self.cols = counts[-1]
 
     def sheet(self) -> Image.Image:  # RGB, the last axis across
         "All pictures without gaps."
-        (w, h), rows = self.images[0].size, len(self.images)//self.cols
-        sheet = Image.new('RGB', (w*self.cols, h*rows))
-        for i, im in enumerate(self.images): sheet.paste(im, (i % self.cols*w, i//self.cols*h))
+        (w, h), rows = self.images[0].size, len(self.images) // self.cols
+        sheet = Image.new('RGB', (w * self.cols, h * rows))
+        for i, im in enumerate(self.images):
+            sheet.paste(im, (i % self.cols * w, i // self.cols * h))
         return sheet
 
     def _repr_html_(self) -> str:
-        (w, h), rows, file = self.images[0].size, len(self.images)//self.cols, io.BytesIO()
+        (w, h), rows, file = self.images[0].size, len(self.images) // self.cols, io.BytesIO()
         self.sheet().save(file, 'webp', quality=75, method=6)
-        at = sum(s*math.prod(len(v) for v in list(self.axes.values())[k + 1:]) for k, s in enumerate(self.start))
-        move = f'translate({-100*(at % self.cols)/self.cols}%,{-100*(at//self.cols)/rows}%)'
-        sliders = ''.join(f'<label style="display:flex;gap:.6em;align-items:center;margin-top:.4em"><span style="min-width:4.5em">{html.escape(k)}</span>'
-                          f'<input type="range" min="0" max="{len(v) - 1}" value="{s}" aria-valuetext="{html.escape(v[s])}" data-values="{html.escape(json.dumps(v))}" oninput="{html.escape(MOVE)}" style="flex:1;min-width:0">'
-                          f'<output style="min-width:3.5em;white-space:nowrap">{html.escape(v[s])}</output></label>' for (k, v), s in zip(self.axes.items(), self.start))
-        return (f'<div class="minisd-dials" data-cols="{self.cols}" data-rows="{rows}" style="max-width:{max(self.cell, 400)}px"><div style="overflow:hidden;aspect-ratio:{w}/{h};max-width:{self.cell}px">'
-                f'<img alt="{html.escape(self.alt)}" src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" style="display:block;width:{100*self.cols}%;max-width:none;image-rendering:pixelated;transform:{move}"></div>{sliders}</div>')
+        at = sum(s * math.prod(len(v) for v in list(self.axes.values())[k + 1 :]) for k, s in enumerate(self.start))
+        move = f'translate({-100 * (at % self.cols) / self.cols}%,{-100 * (at // self.cols) / rows}%)'
+        sliders = ''.join(
+            f'<label style="display:flex;gap:.6em;align-items:center;margin-top:.4em"><span style="min-width:4.5em">{html.escape(k)}</span>'
+            f'<input type="range" min="0" max="{len(v) - 1}" value="{s}" aria-valuetext="{html.escape(v[s])}" data-values="{html.escape(json.dumps(v))}" oninput="{html.escape(MOVE)}" style="flex:1;min-width:0">'
+            f'<output style="min-width:3.5em;white-space:nowrap">{html.escape(v[s])}</output></label>'
+            for (k, v), s in zip(self.axes.items(), self.start)
+        )
+        return (
+            f'<div class="minisd-dials" data-cols="{self.cols}" data-rows="{rows}" style="max-width:{max(self.cell, 400)}px"><div style="overflow:hidden;aspect-ratio:{w}/{h};max-width:{self.cell}px">'
+            f'<img alt="{html.escape(self.alt)}" src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" style="display:block;width:{100 * self.cols}%;max-width:none;image-rendering:pixelated;transform:{move}"></div>{sliders}</div>'
+        )
 
 # %% ../../nbs/base/viz.ipynb #f6ba8d26
 def read_log(
@@ -115,14 +148,19 @@ def read_log(
 ) -> list[dict]:
     "Records of a log; lines that were cut off are left out, and records of updates that were done again."
     path = home(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected the log of a training run (.jsonl)')
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected the log of a training run (.jsonl)')
     out = []
     for line in lines_of(path.read_text(encoding='utf-8')):
-        try: record = json.loads(line)
-        except ValueError: continue
-        if record.get('resumed'): out = [r for r in out if r['step'] <= record['step']]
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record.get('resumed'):
+            out = [r for r in out if r['step'] <= record['step']]
         out.append(record)
     return out
+
 
 def curves(
     logs: dict,  # title -> path of a log
@@ -130,20 +168,29 @@ def curves(
 ):  # a matplotlib figure
     "One panel a log: training quantities as lines, validation ones (val_…) as dots on an axis of their own."
     import matplotlib.pyplot as plt
-    fig, axs = plt.subplots(1, len(logs), figsize=(4*len(logs), 2.8), squeeze=False, layout='constrained')
-    for ax, (title, path) in zip(axs[0], logs.items()): _losses(ax, title, read_log(path), keys)
+
+    fig, axs = plt.subplots(1, len(logs), figsize=(4 * len(logs), 2.8), squeeze=False, layout='constrained')
+    for ax, (title, path) in zip(axs[0], logs.items()):
+        _losses(ax, title, read_log(path), keys)
     return fig
+
 
 def _losses(ax, title: str, rows: list[dict], keys: tuple[str, ...]):
     "One panel of losses."
     right = None
     for i, k in enumerate(keys):
         xy = [(r['step'], r[k]) for r in rows if k in r]
-        if not xy: continue
+        if not xy:
+            continue
         twin = k == 'val_psnr'
-        if twin: right = ax.twinx(); right.set_ylabel('dB')
-        (right if twin else ax).plot(*zip(*xy), 'o-' if k.startswith('val_') else '-', color=f'C{i}', ms=3, lw=1, label=k)
-    ax.set(title=title, xlabel='update'); ax.set_yscale('log')
+        if twin:
+            right = ax.twinx()
+            right.set_ylabel('dB')
+        (right if twin else ax).plot(
+            *zip(*xy), 'o-' if k.startswith('val_') else '-', color=f'C{i}', ms=3, lw=1, label=k
+        )
+    ax.set(title=title, xlabel='update')
+    ax.set_yscale('log')
     lines = ax.get_lines() + (right.get_lines() if right else [])
     ax.legend(lines, [l.get_label() for l in lines], fontsize=7, loc='center right')
 
@@ -153,22 +200,39 @@ def run_curves(
 ):  # a matplotlib figure
     "All curves of a run; `FileNotFoundError` where there is no log."
     import matplotlib.pyplot as plt
-    files = {s: home(run)/'checkpoints'/f'{s}.jsonl' for s in ('vae', 'clip', 'unet')}
+
+    files = {s: home(run) / 'checkpoints' / f'{s}.jsonl' for s in ('vae', 'clip', 'unet')}
     logs = {s: read_log(f) for s, f in files.items() if f.is_file()}
-    if not logs: raise FileNotFoundError(f'{run} holds no log: expected a folder that minisd train --out wrote')
-    fig, axs = plt.subplots(5, len(logs), figsize=(4.4*len(logs), 12), squeeze=False, layout='constrained')
+    if not logs:
+        raise FileNotFoundError(f'{run} holds no log: expected a folder that minisd train --out wrote')
+    fig, axs = plt.subplots(5, len(logs), figsize=(4.4 * len(logs), 12), squeeze=False, layout='constrained')
     for (title, rows), column in zip(logs.items(), axs.T):
         _losses(column[0], title, rows, ('loss', 'val_loss', 'val_psnr', 'match'))
         for ax, k in zip(column[1:4], ('lr', 'grad_norm', 'images_per_s')):
             xy = [(r['step'], r[k]) for r in rows if k in r]
-            if xy: ax.plot(*zip(*xy), lw=1)
-            ax.set(xlabel='update', ylabel=dict(lr='learning rate', grad_norm='gradient norm', images_per_s='pictures/s')[k])
+            if xy:
+                ax.plot(*zip(*xy), lw=1)
+            ax.set(
+                xlabel='update',
+                ylabel=dict(lr='learning rate', grad_norm='gradient norm', images_per_s='pictures/s')[k],
+            )
         for r in rows:
-            if 'why' in r: column[2].axvline(r['step'], color='C3', lw=0.5)
+            if 'why' in r:
+                column[2].axvline(r['step'], color='C3', lw=0.5)
         bins = sorted({k for r in rows for k in r if k.startswith('val_loss_t')})
-        for k in bins: column[4].plot(*zip(*[(r['step'], r[k]) for r in rows if k in r]), 'o-', ms=3, lw=1, label=f'fifth {int(k[-1]) + 1} of the time')
-        if bins: column[4].set(xlabel='update', ylabel='validation loss', yscale='log'); column[4].legend(fontsize=7)
-        else: column[4].axis('off')
+        for k in bins:
+            column[4].plot(
+                *zip(*[(r['step'], r[k]) for r in rows if k in r]),
+                'o-',
+                ms=3,
+                lw=1,
+                label=f'fifth {int(k[-1]) + 1} of the time',
+            )
+        if bins:
+            column[4].set(xlabel='update', ylabel='validation loss', yscale='log')
+            column[4].legend(fontsize=7)
+        else:
+            column[4].axis('off')
     return fig
 
 # %% ../../nbs/base/viz.ipynb #192ffe3e
@@ -177,8 +241,10 @@ def in_notebook() -> bool:
     ip = sys.modules.get('IPython')
     return bool(ip and getattr(ip.get_ipython(), 'kernel', None))
 
+
 class Live:
     "A curve and a sheet of previews in the notebook, drawn over at each update."
+
     def __init__(self, title: str):
         self.title, self.handle = title, None
 
@@ -186,10 +252,15 @@ class Live:
         "Draw the log's curve, and the sheet below it."
         import matplotlib.pyplot as plt
         from IPython.display import display
+
         fig, file = curves({self.title: log}), io.BytesIO()
-        fig.savefig(file, format='png', dpi=100); plt.close(fig)
-        parts = [Image.open(file).convert('RGB')] + [sheet]*(sheet is not None)
+        fig.savefig(file, format='png', dpi=100)
+        plt.close(fig)
+        parts = [Image.open(file).convert('RGB')] + [sheet] * (sheet is not None)
         both = Image.new('RGB', (max(p.width for p in parts), sum(p.height for p in parts)), 'white')
-        for i, p in enumerate(parts): both.paste(p, (0, parts[0].height*i))
-        if self.handle: self.handle.update(both)
-        else: self.handle = display(both, display_id=True)
+        for i, p in enumerate(parts):
+            both.paste(p, (0, parts[0].height * i))
+        if self.handle:
+            self.handle.update(both)
+        else:
+            self.handle = display(both, display_id=True)

@@ -33,20 +33,28 @@ from ..unet import ModelConfig, UNet
 @dataclass(frozen=True)
 class Condition:
     "What a small model is trained on; the defaults are the good data, and each experiment changes one thing."
-    generic: float = 0.  # share of the pictures whose captions say nothing, such as "a beautiful image"
+
+    generic: float = 0.0  # share of the pictures whose captions say nothing, such as "a beautiful image"
     style: str = 'rich'  # of the other captions: "rich" or "short"
-    subjects: float = 1.  # share of the pictures that show a cabin, a boat, a deer …; the others are bare landscapes
+    subjects: float = 1.0  # share of the pictures that show a cabin, a boat, a deer …; the others are bare landscapes
     pictures: int = 6000  # training pictures
     captions: int = 3  # different captions a picture
     text: str = 'own'  # text tower: "own", trained under the condition, or "shipped", trained on good captions
 
     def __post_init__(self):
-        choice('text', self.text, ('own', 'shipped')), choice('style', self.style, STYLES), number('generic', self.generic, 0, 1), number('subjects', self.subjects, 0, 1)
+        (
+            choice('text', self.text, ('own', 'shipped')),
+            choice('style', self.style, STYLES),
+            number('generic', self.generic, 0, 1),
+            number('subjects', self.subjects, 0, 1),
+        )
         number('pictures', self.pictures, 1, 10**7, whole=True), number('captions', self.captions, 1, 1000, whole=True)
+
 
 @dataclass(frozen=True)
 class Landscape:
     "A scene without subjects."
+
     time: str
     terrain: str
     weather: str
@@ -55,34 +63,59 @@ class Landscape:
     def caption(self, style: str = 'rich', seed: int = 0) -> str:
         "What there is to say: time, weather and terrain."
         rng = random.Random(f'landscape {style} {seed} {self}')
-        t, w, place, land = (pick(rng, words[k]) for words, k in ((TIME_WORDS, self.time), (WEATHER_WORDS, self.weather), (PLACE_WORDS, self.terrain), (LAND_WORDS, self.terrain)))
-        return pick(rng, (f'{land} {t}', f'{land} {w} {t}')) if style == 'short' else pick(rng, (f'{land} {t} {w}', f'{place} {t}, {w}', f'a picture of {land} {w} {t}', f'{t}, {w}, {place}'))
+        t, w, place, land = (
+            pick(rng, words[k])
+            for words, k in (
+                (TIME_WORDS, self.time),
+                (WEATHER_WORDS, self.weather),
+                (PLACE_WORDS, self.terrain),
+                (LAND_WORDS, self.terrain),
+            )
+        )
+        return (
+            pick(rng, (f'{land} {t}', f'{land} {w} {t}'))
+            if style == 'short'
+            else pick(
+                rng, (f'{land} {t} {w}', f'{place} {t}, {w}', f'a picture of {land} {w} {t}', f'{t}, {w}, {place}')
+            )
+        )
 
 # %% ../../nbs/lab/captions.ipynb #4c087010
 def chosen(i: int, share: float, what: str) -> bool:
     "Whether picture `i` is among a share of all pictures; a larger share has those of a smaller one too."
     return random.Random(f'{what} {i}').random() < share
 
+
 def scene_under(i: int, c: Condition):  # a `Scene` or a `Landscape`
     "What training picture `i` shows under a condition."
     scene = scene_of(i)
     return scene if chosen(i, c.subjects, 'subjects') else Landscape(scene.time, scene.terrain, scene.weather)
 
+
 def captions_under(i: int, c: Condition) -> list[str]:  # `c.captions` of them
     "The captions of training picture `i` under a condition."
-    if chosen(i, c.generic, 'generic'): return [scene_of(i).caption('generic', v) for v in range(c.captions)]
+    if chosen(i, c.generic, 'generic'):
+        return [scene_of(i).caption('generic', v) for v in range(c.captions)]
     scene = scene_under(i, c)
     return [scene.caption(c.style, v) for v in range(c.captions)]
 
 # %% ../../nbs/lab/captions.ipynb #220caf31
 class Kept:
     "Latents in memory, read as `minisd.training.cache.Latents` are."
-    def __init__(self, both: Tensor): self.both, self.shape = both, both.shape[2:]  # (n, 2, c, h, w)
-    def __len__(self) -> int: return len(self.both)
-    def __getitem__(self, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]: return tuple(self.both[at[0]].float().unbind(1))
+
+    def __init__(self, both: Tensor):
+        self.both, self.shape = both, both.shape[2:]  # (n, 2, c, h, w)
+
+    def __len__(self) -> int:
+        return len(self.both)
+
+    def __getitem__(self, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return tuple(self.both[at[0]].float().unbind(1))
+
 
 class Bench:
     "What all runs share: shipped VAE and tokenizer, the probe, pictures and latents, validation pairs."
+
     def __init__(
         self,
         n_val: int = 256,  # validation pictures
@@ -95,33 +128,56 @@ class Bench:
     def pairs(self, c: Condition) -> tuple[Pairs, Kept]:
         "Training pairs of a condition, and their latents; pictures are drawn and encoded once."
         from tqdm.auto import tqdm
+
         keys = [(i, bool(scene_under(i, c).subjects)) for i in range(c.pictures)]
         missing = [k for k in keys if k not in self.pictures]
-        for part in tqdm([missing[i:i + 64] for i in range(0, len(missing), 64)], desc='pictures', delay=2, leave=False):
+        for part in tqdm(
+            [missing[i : i + 64] for i in range(0, len(missing), 64)], desc='pictures', delay=2, leave=False
+        ):
             x = torch.stack([self.image(*k) for k in part])
-            for k, image, z in zip(part, x, encode(self.nano.vae, x)): self.pictures[k], self.latents[k] = image, z
+            for k, image, z in zip(part, x, encode(self.nano.vae, x)):
+                self.pictures[k], self.latents[k] = image, z
         texts = [captions_under(i, c) for i in range(c.pictures)]
-        return Pairs(torch.stack([self.pictures[k] for k in keys]), [list(t) for t in zip(*texts)]), Kept(torch.stack([self.latents[k] for k in keys]))
+        return Pairs(torch.stack([self.pictures[k] for k in keys]), [list(t) for t in zip(*texts)]), Kept(
+            torch.stack([self.latents[k] for k in keys])
+        )
 
     def image(self, i: int, subjects: bool) -> Tensor:  # (3, 64, 64) uint8
         "Training picture `i`, with or without what stands in it."
         s = scene_of(i)
         im = draw(s if subjects else Landscape(s.time, s.terrain, s.weather), 64, i)
-        return torch.frombuffer(bytearray(im.tobytes()), dtype=torch.uint8).view(64, 64, 3).permute(2, 0, 1).contiguous()
+        return (
+            torch.frombuffer(bytearray(im.tobytes()), dtype=torch.uint8).view(64, 64, 3).permute(2, 0, 1).contiguous()
+        )
 
 # %% ../../nbs/lab/captions.ipynb #b960626b
 @dataclass(frozen=True)
 class Effort:
     "How long a small model is trained, the same for every condition."
+
     clip_updates: int = 350
     clip_batch: int = 64  # pictures an update
     unet_updates: int = 400
     unet_batch: int = 32
     channels: int = 48  # of the UNet at full size; nano has 64
 
+
 def lab_recipe(stage: str, steps: int, batch: int, seed: int) -> TrainConfig:
     "The nano preset's recipe, shortened; no checkpoints on the way."
-    return recipe(stage, 'nano', steps=steps, batch=batch, seed=seed, warmup=min(50, max(1, steps//4)), ema=0.99, log_every=20, val_every=10**6, save_every=10**6, save_minutes=1e6)
+    return recipe(
+        stage,
+        'nano',
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        warmup=min(50, max(1, steps // 4)),
+        ema=0.99,
+        log_every=20,
+        val_every=10**6,
+        save_every=10**6,
+        save_minutes=1e6,
+    )
+
 
 def learn(
     bench: Bench,
@@ -134,10 +190,34 @@ def learn(
     (pairs, latents), mc, val = bench.pairs(c), ModelConfig.preset('nano'), bench.val['rich']
     tok, out = bench.nano.tokenizer, home(out)
     torch.manual_seed(seed)
-    if c.text == 'shipped': clip = bench.nano.clip
-    else: clip = train_clip(CLIP(replace(mc.clip, vocab_size=tok.vocab_size)), tok, pairs, val, lab_recipe('clip', effort.clip_updates, effort.clip_batch, seed), out/'clip', bench.nano.vae, latents)
-    unet = train_unet(UNet(replace(mc.unet, channels=effort.channels)), bench.nano.vae, clip, tok, pairs, val, lab_recipe('unet', effort.unet_updates, effort.unet_batch, seed), out/'unet', {64: latents})
-    return Pipeline(bench.nano.vae, clip, unet, tok, dict(steps=8, guidance_scale=3., solver='ab2', guidance_interval=(0.2, 0.7)))
+    if c.text == 'shipped':
+        clip = bench.nano.clip
+    else:
+        clip = train_clip(
+            CLIP(replace(mc.clip, vocab_size=tok.vocab_size)),
+            tok,
+            pairs,
+            val,
+            lab_recipe('clip', effort.clip_updates, effort.clip_batch, seed),
+            out / 'clip',
+            bench.nano.vae,
+            latents,
+        )
+    unet = train_unet(
+        UNet(replace(mc.unet, channels=effort.channels)),
+        bench.nano.vae,
+        clip,
+        tok,
+        pairs,
+        val,
+        lab_recipe('unet', effort.unet_updates, effort.unet_batch, seed),
+        out / 'unet',
+        {64: latents},
+    )
+    return Pipeline(
+        bench.nano.vae, clip, unet, tok, dict(steps=8, guidance_scale=3.0, solver='ab2', guidance_interval=(0.2, 0.7))
+    )
+
 
 @torch.no_grad()
 def measure(
@@ -151,20 +231,40 @@ def measure(
     for style in styles:
         val = bench.val[style]
         texts, image = val.texts[0][:n], val.images[:n]
-        made = torch.cat([pipe(texts[i:i + 64], generator=[generator(0, 'experiments', k) for k in range(i, min(i + 64, n))], output_type='pt').images for i in range(0, n, 64)])
-        out[style] = dict(recall=recall(pipe.clip, pipe.tokenizer, image, texts), score=score(made, bench.scenes[:n], bench.probe))
+        made = torch.cat(
+            [
+                pipe(
+                    texts[i : i + 64],
+                    generator=[generator(0, 'experiments', k) for k in range(i, min(i + 64, n))],
+                    output_type='pt',
+                ).images
+                for i in range(0, n, 64)
+            ]
+        )
+        out[style] = dict(
+            recall=recall(pipe.clip, pipe.tokenizer, image, texts), score=score(made, bench.scenes[:n], bench.probe)
+        )
     out['flow'] = flow_bins(pipe, bench.val['rich'].images[:n], bench.val['rich'].texts[0][:n])
     return out
 
 # %% ../../nbs/lab/captions.ipynb #744c78d2
 EXPERIMENTS = {  # condition -> seeds
-    **{c: 3 for c in (Condition(), Condition(generic=0.5), Condition(generic=1.), Condition(style='short'))},
-    **{Condition(subjects=s, text='shipped'): 1 for s in (0., 0.01, 0.1, 0.5, 1.)},
-    **{Condition(pictures=n, captions=k): 1 for n in (100, 1000, 6000) for k in (1, 10)}}
+    **{c: 3 for c in (Condition(), Condition(generic=0.5), Condition(generic=1.0), Condition(style='short'))},
+    **{Condition(subjects=s, text='shipped'): 1 for s in (0.0, 0.01, 0.1, 0.5, 1.0)},
+    **{Condition(pictures=n, captions=k): 1 for n in (100, 1000, 6000) for k in (1, 10)},
+}
+
 
 def key(c: Condition) -> str:
     "A condition in short, such as `generic=0.5`; `good` for the defaults."
-    return ', '.join(f'{k}={v:g}' if not isinstance(v, str) else f'{k}={v}' for k, v in vars(c).items() if v != getattr(Condition(), k)) or 'good'
+    return (
+        ', '.join(
+            f'{k}={v:g}' if not isinstance(v, str) else f'{k}={v}'
+            for k, v in vars(c).items()
+            if v != getattr(Condition(), k)
+        )
+        or 'good'
+    )
 
 # %% ../../nbs/lab/captions.ipynb #c83e9650
 def runs_of(
@@ -174,30 +274,48 @@ def runs_of(
     "The runs of a condition."
     return [r for r in results['rows'] if Condition(**r['condition']) == c]
 
+
 def over_seeds(
     runs: list[dict],
     *path: str,  # keys to a number, such as "rich", "score", "mean"
 ) -> tuple[float, float]:  # mean; standard deviation from seed to seed, 0 of a single run
     "A number over the seeds."
+
     def at(r):
-        for k in path: r = r[k]
+        for k in path:
+            r = r[k]
         return r
+
     values = [at(r) for r in runs]
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 # %% ../../nbs/lab/captions.ipynb #da0e2d4a
-CAPTIONS = {Condition(): 'rich', Condition(style='short'): 'short', Condition(generic=0.5): 'half generic', Condition(generic=1.): 'generic'}
+CAPTIONS = {
+    Condition(): 'rich',
+    Condition(style='short'): 'short',
+    Condition(generic=0.5): 'half generic',
+    Condition(generic=1.0): 'generic',
+}
 GROUPS = dict(scene=('time', 'terrain', 'weather'), what=('subject', 'colour'), where=('side', 'depth'))
+
 
 def captions_table(results: dict) -> str:  # Markdown
     "Recall before, attribute accuracy after, by kind of caption: mean ± standard deviation from seed to seed."
     say = lambda v: f'{v[0]:.2f}' + (f' ± {v[1]:.2f}' if len(runs) > 1 else '')
-    rows = ['| captions | CLIP R@1, before | scene | kind | colour | side | depth | mean | asked shortly | seeds |', '|' + '---|'*10]
+    rows = [
+        '| captions | CLIP R@1, before | scene | kind | colour | side | depth | mean | asked shortly | seeds |',
+        '|' + '---|' * 10,
+    ]
     for c, name in CAPTIONS.items():
-        if not (runs := runs_of(results, c)): continue
-        scores = [say(over_seeds(runs, 'rich', 'score', a)) for a in ('scene', 'subject', 'colour', 'side', 'depth', 'mean')]
+        if not (runs := runs_of(results, c)):
+            continue
+        scores = [
+            say(over_seeds(runs, 'rich', 'score', a)) for a in ('scene', 'subject', 'colour', 'side', 'depth', 'mean')
+        ]
         short = say(over_seeds(runs, 'short', 'score', 'mean')) if 'short' in runs[0] else ''
-        rows.append(f'| {name} | {say(over_seeds(runs, "rich", "recall", "text_to_image", "1"))} | {" | ".join(scores)} | {short} | {len(runs)} |')
+        rows.append(
+            f'| {name} | {say(over_seeds(runs, "rich", "recall", "text_to_image", "1"))} | {" | ".join(scores)} | {short} | {len(runs)} |'
+        )
     return '\n'.join(rows)
 
 # %% ../../nbs/lab/captions.ipynb #8c4cb338
@@ -213,7 +331,8 @@ def lost(
     chance: float,  # of a model that doesn't read its caption
 ) -> float:  # 0: nothing, 1: everything that captions teach
     "The share of what good captions teach that a model has not learnt."
-    return (good - a)/(good - chance)
+    return (good - a) / (good - chance)
+
 
 def blame(
     results: dict,  # what `make captions` wrote
@@ -221,49 +340,118 @@ def blame(
 ) -> str:  # two sentences
     "How much of v1's failure captions explain: of the noise, and of the rest."
     mean = lambda c: over_seeds(runs_of(results, c), 'rich', 'score', 'mean')[0]
-    good, half, none = (mean(Condition(generic=g)) for g in (0., 0.5, 1.))
+    good, half, none = (mean(Condition(generic=g)) for g in (0.0, 0.5, 1.0))
     luck, structure = by_chance()['mean'], {r['fault']: r['score']['structure'] for r in v1['singles']['rows']}
-    return (f'Of the noise, nothing: with captions that say nothing a model still draws pictures (structure {structure["generic"]:.2f}; {structure[None]:.2f} with good captions, {structure["average"]:.2f} of the noise from v1\'s average). '
-            f'Of what the pictures show, nearly all that captions decide: with generic captions on half of the pictures {lost(half, good, luck):.0%} of what good captions teach is lost, with generic ones on all of them {lost(none, good, luck):.0%} '
-            f'(attribute accuracy {good:.2f}, {half:.2f} and {none:.2f}; {luck:.2f} is chance).')
+    return (
+        f'Of the noise, nothing: with captions that say nothing a model still draws pictures (structure {structure["generic"]:.2f}; {structure[None]:.2f} with good captions, {structure["average"]:.2f} of the noise from v1\'s average). '
+        f'Of what the pictures show, nearly all that captions decide: with generic captions on half of the pictures {lost(half, good, luck):.0%} of what good captions teach is lost, with generic ones on all of them {lost(none, good, luck):.0%} '
+        f'(attribute accuracy {good:.2f}, {half:.2f} and {none:.2f}; {luck:.2f} is chance).'
+    )
 
 # %% ../../nbs/lab/captions.ipynb #4ea254be
-SHARES = 0., 0.01, 0.1, 0.5, 1.
+SHARES = 0.0, 0.01, 0.1, 0.5, 1.0
+
 
 def draw_captions(ax, results: dict):
     "Accuracy by group and kind of caption, with CLIP's recall."
     shown = [(runs_of(results, c), name) for c, name in CAPTIONS.items() if runs_of(results, c)]
     for j, (group, attributes) in enumerate(GROUPS.items()):
         values = [[statistics.mean(r['rich']['score'][a] for a in attributes) for r in runs] for runs, _ in shown]
-        ax.bar([i + (j - 1)*0.25 for i in range(len(shown))], [statistics.mean(v) for v in values], 0.23, yerr=[statistics.stdev(v) if len(v) > 1 else 0 for v in values], capsize=2, label=group)
-    ax.plot(range(len(shown)), [over_seeds(runs, 'rich', 'recall', 'text_to_image', '1')[0] for runs, _ in shown], 'k_', ms=34, mew=2)
+        ax.bar(
+            [i + (j - 1) * 0.25 for i in range(len(shown))],
+            [statistics.mean(v) for v in values],
+            0.23,
+            yerr=[statistics.stdev(v) if len(v) > 1 else 0 for v in values],
+            capsize=2,
+            label=group,
+        )
+    ax.plot(
+        range(len(shown)),
+        [over_seeds(runs, 'rich', 'recall', 'text_to_image', '1')[0] for runs, _ in shown],
+        'k_',
+        ms=34,
+        mew=2,
+    )
     ax.plot([], [], 'k-', lw=2, label="CLIP's R@1, before")
-    ax.set(xticks=range(len(shown)), xticklabels=[n for _, n in shown], ylabel='share that is right', ylim=(0, 1.28), yticks=[0, 0.5, 1], title='captions'); ax.legend(frameon=False, ncols=2, loc='upper center', fontsize=8)
+    ax.set(
+        xticks=range(len(shown)),
+        xticklabels=[n for _, n in shown],
+        ylabel='share that is right',
+        ylim=(0, 1.28),
+        yticks=[0, 0.5, 1],
+        title='captions',
+    )
+    ax.legend(frameon=False, ncols=2, loc='upper center', fontsize=8)
+
 
 def draw_subjects(ax, results: dict):
     "Accuracy of subjects by the share of training pictures that have any."
     shown = [(s, runs) for s in SHARES if (runs := runs_of(results, Condition(subjects=s, text='shipped')))]
     for a, label in dict(side='side', colour='colour', subject='kind').items():
         v = [over_seeds(runs, 'rich', 'score', a) for _, runs in shown]
-        ax.errorbar([SHARES.index(s) for s, _ in shown], [m for m, _ in v], [e for _, e in v], marker='o', ms=4, capsize=3, label=label)
-    ax.set(xticks=range(len(SHARES)), xticklabels=[f'{s:.0%}' for s in SHARES], xlabel='training pictures with subjects', ylim=(0, 1.28), yticks=[0, 0.5, 1], title='beyond landscapes'); ax.legend(frameon=False, ncols=3, loc='upper center', fontsize=8)
+        ax.errorbar(
+            [SHARES.index(s) for s, _ in shown],
+            [m for m, _ in v],
+            [e for _, e in v],
+            marker='o',
+            ms=4,
+            capsize=3,
+            label=label,
+        )
+    ax.set(
+        xticks=range(len(SHARES)),
+        xticklabels=[f'{s:.0%}' for s in SHARES],
+        xlabel='training pictures with subjects',
+        ylim=(0, 1.28),
+        yticks=[0, 0.5, 1],
+        title='beyond landscapes',
+    )
+    ax.legend(frameon=False, ncols=3, loc='upper center', fontsize=8)
+
 
 def draw_diversity(ax, results: dict):
     "Mean accuracy by number of pictures, with one and with ten captions each."
     sizes = (100, 1000, 6000)
     for k in (1, 10):
-        shown = [(n, over_seeds(runs, 'rich', 'score', 'mean')) for n in sizes if (runs := runs_of(results, Condition(pictures=n, captions=k)))]
-        ax.errorbar([sizes.index(n) for n, _ in shown], [m for _, (m, _) in shown], [e for _, (_, e) in shown], marker='o', ms=4, capsize=3, label=f'{k} caption{"s"*(k > 1)} a picture')
-    ax.set(xticks=range(len(sizes)), xticklabels=[f'{n:,}' for n in sizes], xlabel='training pictures', ylim=(0, 1.28), yticks=[0, 0.5, 1], title='diversity: mean of all attributes'); ax.legend(frameon=False, loc='upper center', fontsize=8)
+        shown = [
+            (n, over_seeds(runs, 'rich', 'score', 'mean'))
+            for n in sizes
+            if (runs := runs_of(results, Condition(pictures=n, captions=k)))
+        ]
+        ax.errorbar(
+            [sizes.index(n) for n, _ in shown],
+            [m for _, (m, _) in shown],
+            [e for _, (_, e) in shown],
+            marker='o',
+            ms=4,
+            capsize=3,
+            label=f'{k} caption{"s" * (k > 1)} a picture',
+        )
+    ax.set(
+        xticks=range(len(sizes)),
+        xticklabels=[f'{n:,}' for n in sizes],
+        xlabel='training pictures',
+        ylim=(0, 1.28),
+        yticks=[0, 0.5, 1],
+        title='diversity: mean of all attributes',
+    )
+    ax.legend(frameon=False, loc='upper center', fontsize=8)
 
 # %% ../../nbs/lab/captions.ipynb #9e69bfef
 def captions_figure(results: dict):  # a matplotlib figure
     "The experiments side by side, those of which there are runs."
     import matplotlib.pyplot as plt
+
     have = {Condition(**r['condition']) for r in results['rows']}
-    panels = {draw_captions: CAPTIONS, draw_subjects: [c for c in EXPERIMENTS if c.text == 'shipped'], draw_diversity: [c for c in EXPERIMENTS if c.captions != Condition().captions]}
+    panels = {
+        draw_captions: CAPTIONS,
+        draw_subjects: [c for c in EXPERIMENTS if c.text == 'shipped'],
+        draw_diversity: [c for c in EXPERIMENTS if c.captions != Condition().captions],
+    }
     shown = [draw for draw, conditions in panels.items() if have.intersection(conditions)]
-    fig, axes = plt.subplots(1, len(shown), figsize=(4.2*len(shown), 3.5), layout='constrained', squeeze=False)
-    for ax, draw in zip(axes[0], shown): draw(ax, results); ax.spines[['top', 'right']].set_visible(False)
+    fig, axes = plt.subplots(1, len(shown), figsize=(4.2 * len(shown), 3.5), layout='constrained', squeeze=False)
+    for ax, draw in zip(axes[0], shown):
+        draw(ax, results)
+        ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)
     return fig

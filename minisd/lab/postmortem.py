@@ -36,6 +36,7 @@ from ..base.viz import read_log
 @dataclass(frozen=True)
 class Faults:
     "What is done as v1 did it; the defaults are how it is done here."
+
     one_token: bool = False  # the context is one pooled vector, not a state a token
     latent_std: float = 1.0  # of the latents that the UNet learns; v1's were about 2
     stranger: bool = False  # captions are dropped to zeros in training, and guidance is against the empty caption
@@ -45,23 +46,35 @@ class Faults:
     v1_init: bool = False  # no layer begins at zero
     fast_clock: bool = False  # the sampler tells the network i/(N − 1) at i/N
 
-    def __post_init__(self): number('latent_std', self.latent_std, 0.01, 100), number('session', self.session, 0, 10**9, whole=True)
+    def __post_init__(self):
+        number('latent_std', self.latent_std, 0.01, 100), number('session', self.session, 0, 10**9, whole=True)
 
     @property
-    def training(self) -> "Faults": return replace(self, fast_clock=False)  # what makes another network
+    def training(self) -> "Faults":
+        return replace(self, fast_clock=False)  # what makes another network
+
 
 class Lab:
     "The picture world as the shipped VAE and text tower see it: what the UNet of an experiment learns from."
+
     def __init__(
         self,
         n: int = 6000,  # training pictures
         n_val: int = 256,  # validation pictures
         cache: Path | None = None,  # folder for drawn pictures
     ):
-        self.pipe, self.probe, self.config = Pipeline.from_pretrained('nano'), load_probe(), replace(ModelConfig.preset('nano').unet, channels=48)
+        self.pipe, self.probe, self.config = (
+            Pipeline.from_pretrained('nano'),
+            load_probe(),
+            replace(ModelConfig.preset('nano').unet, channels=48),
+        )
         train, val = load_pairs('world', 64, n, 2, n_val, cache)
-        self.latents, self.fixed = (torch.cat([encode(self.pipe.vae, c) for c in p.images.split(64)]).float() for p in (train, val))
-        (self.ids, self.mask), (self.val_ids, self.val_mask) = (tuple(v[0] for v in code_texts(self.pipe.tokenizer, p.texts, False)) for p in (train, val))
+        self.latents, self.fixed = (
+            torch.cat([encode(self.pipe.vae, c) for c in p.images.split(64)]).float() for p in (train, val)
+        )
+        (self.ids, self.mask), (self.val_ids, self.val_mask) = (
+            tuple(v[0] for v in code_texts(self.pipe.tokenizer, p.texts, False)) for p in (train, val)
+        )
         self.scenes = World('validation', 64, n_val).scenes()
 
     @torch.no_grad()
@@ -74,8 +87,11 @@ class Lab:
         "What the UNet gets of captions."
         if faults.generic:
             some, there = self.pipe.tokenizer(['a beautiful image'])
-            empty = mask.sum(1, keepdim=True) <= 2                # a start and an end: no caption
-            ids, mask = torch.where(empty, ids, some[:, :ids.shape[1]]), torch.where(empty, mask, there[:, :ids.shape[1]])
+            empty = mask.sum(1, keepdim=True) <= 2  # a start and an end: no caption
+            ids, mask = (
+                torch.where(empty, ids, some[:, : ids.shape[1]]),
+                torch.where(empty, mask, there[:, : ids.shape[1]]),
+            )
         n = int(mask.sum(1).max())
         states, pooled = self.pipe.clip.encode_text(ids[:, :n].long(), mask[:, :n])
         return (pooled[:, None], torch.ones_like(mask[:, :1])) if faults.one_token else (states, mask[:, :n])
@@ -98,7 +114,10 @@ def replaced(
 ) -> tuple[Tensor, Tensor]:  # like `ctx` and `mask`, with max(n, m) tokens
     "Give those that are dropped the null context."
     n = max(ctx.shape[1], null[0].shape[1])
-    (ctx, mask), (nctx, nmask) = ((nn.functional.pad(c, (0, 0, 0, n - c.shape[1])), nn.functional.pad(m, (0, n - m.shape[1]))) for c, m in ((ctx, mask), null))
+    (ctx, mask), (nctx, nmask) = (
+        (nn.functional.pad(c, (0, 0, 0, n - c.shape[1])), nn.functional.pad(m, (0, n - m.shape[1])))
+        for c, m in ((ctx, mask), null)
+    )
     return torch.where(drop[:, None, None], nctx, ctx), torch.where(drop[:, None], nmask, mask)
 
 # %% ../../nbs/lab/postmortem.ipynb #dd798374
@@ -112,31 +131,57 @@ def new_unet(
     net = UNet(lab.config)
     if faults.v1_init:
         for m in net.modules():
-            if isinstance(m, nn.Conv2d) and not m.weight.any(): m.reset_parameters()
+            if isinstance(m, nn.Conv2d) and not m.weight.any():
+                m.reset_parameters()
     return net
+
 
 class PlainEMA:
     "An average as v1 kept it: from a copy of `start`, made at update `begin`, with one decay throughout."
+
     def __init__(self, start: nn.Module, decay: float, begin: int = 0):
-        self.state, self.decay, self.begin = {k: v.detach().clone() for k, v in start.state_dict().items()}, decay, begin
+        self.state, self.decay, self.begin = (
+            {k: v.detach().clone() for k, v in start.state_dict().items()},
+            decay,
+            begin,
+        )
 
     @torch.no_grad()
     def update(self, net: nn.Module, updates: int):
         "After so many updates of `net`."
-        if updates <= self.begin: return
+        if updates <= self.begin:
+            return
         now, names = net.state_dict(), [k for k, v in self.state.items() if v.is_floating_point()]
         torch._foreach_lerp_([self.state[k] for k in names], [now[k] for k in names], 1 - self.decay)
+
 
 @dataclass
 class Trained:
     "A network, and how well it does on validation latents."
+
     net: UNet  # averaged as in chapter 04
-    loss: list[float]  # flow-matching loss on validation latents by fifth of the time, in units of the target's variance
+    loss: list[
+        float
+    ]  # flow-matching loss on validation latents by fifth of the time, in units of the target's variance
     log: list[dict]  # of the training
+
 
 def lab_config(updates: int, seed: int = 0, batch: int = 32) -> TrainConfig:
     "The nano preset's recipe, shortened."
-    return recipe('unet', 'nano', steps=updates, seed=seed, batch=batch, warmup=min(100, updates//4), ema=0.99, log_every=1, val_every=10**6, save_every=10**6, save_minutes=1e6)
+    return recipe(
+        'unet',
+        'nano',
+        steps=updates,
+        seed=seed,
+        batch=batch,
+        warmup=min(100, updates // 4),
+        ema=0.99,
+        log_every=1,
+        val_every=10**6,
+        save_every=10**6,
+        save_minutes=1e6,
+    )
+
 
 def learn(
     lab: Lab,
@@ -149,35 +194,57 @@ def learn(
 ) -> Trained:
     "Train a UNet with v1's faults."
     cfg, null = lab_config(updates, seed, batch), lab.null(faults, False)
+
     def batches(step, gen):
-        if faults.session: step = step % faults.session; gen = generator(cfg.seed, 'step', step)              # v1's seed at the top of the notebook
+        if faults.session:
+            step = step % faults.session
+            gen = generator(cfg.seed, 'step', step)  # v1's seed at the top of the notebook
         j = batch_indices(len(lab.latents), batch, step, cfg.seed)
         v, (mean, logvar) = torch.randint(len(lab.ids), (batch,), generator=gen), lab.latents[j].unbind(1)
-        x1 = faults.latent_std*(mean + (0.5*logvar).exp()*torch.randn(mean.shape, generator=gen))
+        x1 = faults.latent_std * (mean + (0.5 * logvar).exp() * torch.randn(mean.shape, generator=gen))
         drop = torch.rand(1 if faults.drop_per_batch else batch, generator=gen) < cfg.drop
-        return dict(x1=x1, x0=torch.randn(mean.shape, generator=gen), t=sample_time(batch, cfg.time, cfg.shift, gen), ids=lab.ids[v, j], mask=lab.mask[v, j], drop=drop.expand(batch))
+        return dict(
+            x1=x1,
+            x0=torch.randn(mean.shape, generator=gen),
+            t=sample_time(batch, cfg.time, cfg.shift, gen),
+            ids=lab.ids[v, j],
+            mask=lab.mask[v, j],
+            drop=drop.expand(batch),
+        )
+
     def loss_fn(net, b, step):
         if step:
-            for a in averages.values(): a.update(net, step)
-        return flow_loss(net, b['x1'], b['x0'], b['t'], *replaced(*lab.context(b['ids'], b['mask'], faults), null, b['drop'])).mean(), {}
+            for a in averages.values():
+                a.update(net, step)
+        return flow_loss(
+            net, b['x1'], b['x0'], b['t'], *replaced(*lab.context(b['ids'], b['mask'], faults), null, b['drop'])
+        ).mean(), {}
+
     net = new_unet(lab, faults, seed)
     with tempfile.TemporaryDirectory() as d:
-        run = fit(net, loss_fn, batches, cfg, Path(out or d)/'unet')
+        run = fit(net, loss_fn, batches, cfg, Path(out or d) / 'unet')
         raw, _ = run.checkpoints.read(run.checkpoints.newest())
-    last = new_unet(lab, faults, seed); last.load_state_dict(raw['model'])
-    for a in averages.values(): a.update(last.to(memory_format=torch.channels_last), updates)
+    last = new_unet(lab, faults, seed)
+    last.load_state_dict(raw['model'])
+    for a in averages.values():
+        a.update(last.to(memory_format=torch.channels_last), updates)
     return Trained(net.eval(), validation_loss(lab, net, faults), run.log.records)
+
 
 @torch.no_grad()
 def validation_loss(lab: Lab, net: UNet, faults: Faults) -> list[float]:
     "Flow-matching loss by fifth of the time, over the variance of the target: the share of it that is not foretold."
     n, gen = len(lab.fixed), generator(0, 'validation')
-    x1, x0, t = faults.latent_std*lab.fixed[:, 0], torch.randn(lab.fixed[:, 0].shape, generator=gen), (torch.arange(n) + 0.5)/n
+    x1, x0, t = (
+        faults.latent_std * lab.fixed[:, 0],
+        torch.randn(lab.fixed[:, 0].shape, generator=gen),
+        (torch.arange(n) + 0.5) / n,
+    )
     ctx, mask = lab.context(lab.val_ids[0], lab.val_mask[0], faults)
     with autocast('cpu', pick_dtype(pick_device())[0]):
         loss = torch.cat([flow_loss(net, x1[s], x0[s], t[s], ctx[s], mask[s]) for s in torch.arange(n).split(64)])
-    fifth = (5*t).long()
-    return [round((loss[fifth == i].mean()/(x1 - x0).var()).item(), 4) for i in range(5)]
+    fifth = (5 * t).long()
+    return [round((loss[fifth == i].mean() / (x1 - x0).var()).item(), 4) for i in range(5)]
 
 # %% ../../nbs/lab/postmortem.ipynb #369ae764
 def told_by_v1(
@@ -185,7 +252,8 @@ def told_by_v1(
 ) -> Callable:  # time of the state, i/N -> the time that v1's sampler told the network
     "v1's clock: linspace(0, 999, N) cut to whole numbers, over 1000."
     ks = torch.linspace(0, 999, steps).long().tolist()
-    return lambda t: ks[min(round(t*steps), steps - 1)]/1000
+    return lambda t: ks[min(round(t * steps), steps - 1)] / 1000
+
 
 @torch.inference_mode()
 def pictures(
@@ -201,19 +269,24 @@ def pictures(
     ctx, mask = lab.context(lab.val_ids[0, :n], lab.val_mask[0, :n], faults)
     every = torch.arange(n) < n
     null = replaced(ctx, mask, lab.null(faults, True), every)
-    if null[0].shape[1] > ctx.shape[1]: ctx, mask = replaced(ctx, mask, null, ~every)
-    noise = torch.stack([torch.randn(lab.latents.shape[2:], generator=generator(seed, 'postmortem', i)) for i in range(n)])
+    if null[0].shape[1] > ctx.shape[1]:
+        ctx, mask = replaced(ctx, mask, null, ~every)
+    noise = torch.stack(
+        [torch.randn(lab.latents.shape[2:], generator=generator(seed, 'postmortem', i)) for i in range(n)]
+    )
     velocity = guided(net.eval(), ctx, mask, *null, w)
     told = told_by_v1(steps) if faults.fast_clock else lambda t: t
-    with autocast('cpu', pick_dtype(pick_device())[0]): z = euler(lambda x, t: velocity(x, told(t)), noise, time_grid(steps))
-    return lab.pipe.decode(z.float()/faults.latent_std)
+    with autocast('cpu', pick_dtype(pick_device())[0]):
+        z = euler(lambda x, t: velocity(x, told(t)), noise, time_grid(steps))
+    return lab.pipe.decode(z.float() / faults.latent_std)
+
 
 def judge(
     lab: Lab,
     images: Tensor,  # of the first validation captions
 ) -> dict[str, float]:  # attribute -> share that is right; "mean" over the attributes
     "Attribute accuracy, as the probe reads it."
-    return {k: round(v, 4) for k, v in score(images, lab.scenes[:len(images)], lab.probe).items()}
+    return {k: round(v, 4) for k, v in score(images, lab.scenes[: len(images)], lab.probe).items()}
 
 # %% ../../nbs/lab/postmortem.ipynb #e29d76d5
 def structure(
@@ -222,7 +295,13 @@ def structure(
 ) -> float:  # in [0, 1]
     "Share of the pictures' variance in the means of squares."
     x = images - images.mean((2, 3), keepdim=True)
-    return round((nn.functional.avg_pool2d(x, side).square().mean((1, 2, 3))/x.square().mean((1, 2, 3)).clamp(min=1e-12)).mean().item(), 3)
+    return round(
+        (nn.functional.avg_pool2d(x, side).square().mean((1, 2, 3)) / x.square().mean((1, 2, 3)).clamp(min=1e-12))
+        .mean()
+        .item(),
+        3,
+    )
+
 
 def grain(
     lab: Lab,
@@ -230,8 +309,10 @@ def grain(
 ) -> float:
     "Fine-grained variation in units of that of real pictures."
     from kornia.filters import median_blur
+
     of = lambda x: (x - median_blur(x, 3)).square().mean().sqrt()
-    return round((of(images)/of(lab.pipe.decode(lab.fixed[:len(images), 0]))).item(), 3)
+    return round((of(images) / of(lab.pipe.decode(lab.fixed[: len(images), 0]))).item(), 3)
+
 
 def measured(
     lab: Lab,
@@ -245,9 +326,10 @@ def measured(
     return judge(lab, images) | dict(structure=structure(images), grain=grain(lab, images)), images
 
 # %% ../../nbs/lab/postmortem.ipynb #37de0292
-SHARES = 0., 0.05, 0.18, 0.27, 0.40, 0.65, 0.80, 0.975
+SHARES = 0.0, 0.05, 0.18, 0.27, 0.40, 0.65, 0.80, 0.975
 CASES = 'own', 'other', 'anew'
-MIXED = 'own', 'other'                                            # whose start is mixed with the final weights, beside the averages
+MIXED = 'own', 'other'  # whose start is mixed with the final weights, beside the averages
+
 
 def average_copies(
     lab: Lab,
@@ -256,9 +338,15 @@ def average_copies(
     shares: tuple[float, ...] = SHARES,
 ) -> dict[str, PlainEMA]:  # by "case share"
     "Averages that end with given shares of their start."
-    own, other, last = new_unet(lab, faults, 0), new_unet(lab, faults, 1), updates*3//4
+    own, other, last = new_unet(lab, faults, 0), new_unet(lab, faults, 1), updates * 3 // 4
     begun = dict(own=(own, 0), other=(other, 0), anew=(own, last))
-    return {f'{case} {f:g}': PlainEMA(start, f**(1/(updates - begin)), begin) for case, (start, begin) in begun.items() for f in shares if f}
+    return {
+        f'{case} {f:g}': PlainEMA(start, f ** (1 / (updates - begin)), begin)
+        for case, (start, begin) in begun.items()
+        for f in shares
+        if f
+    }
+
 
 def averaging(
     lab: Lab,
@@ -274,25 +362,44 @@ def averaging(
     for case in CASES:
         for f in shares:
             key = f'{case} {f:g}'
-            if f: net.load_state_dict(copies[key].state)
-            if f or case == 'own': got = measured(lab, net if f else trained.net, n=n)
-            else: got = rows[0]['score'], images['own 0']
-            rows.append(dict(case=case, share=f, v1_init=v1_init, score=got[0])); images[key] = got[1]
+            if f:
+                net.load_state_dict(copies[key].state)
+            if f or case == 'own':
+                got = measured(lab, net if f else trained.net, n=n)
+            else:
+                got = rows[0]['score'], images['own 0']
+            rows.append(dict(case=case, share=f, v1_init=v1_init, score=got[0]))
+            images[key] = got[1]
     final = trained.net.state_dict()
     for seed, case in enumerate(MIXED):
         start = new_unet(lab, faults, seed).state_dict()
         for f in shares:
-            if not f: continue
-            net.load_state_dict({k: f*start[k] + (1 - f)*v if v.is_floating_point() else v for k, v in final.items()})
+            if not f:
+                continue
+            net.load_state_dict(
+                {k: f * start[k] + (1 - f) * v if v.is_floating_point() else v for k, v in final.items()}
+            )
             rows.append(dict(case=f'{case} mixed', share=f, v1_init=v1_init, score=measured(lab, net, n=n)[0]))
     return rows, images
 
 # %% ../../nbs/lab/postmortem.ipynb #7294b9e7
-SINGLE = dict(one_token=True, latent_std=2., stranger=True, drop_per_batch=True, generic=True, session=50, v1_init=True, fast_clock=True)
+SINGLE = dict(
+    one_token=True,
+    latent_std=2.0,
+    stranger=True,
+    drop_per_batch=True,
+    generic=True,
+    session=50,
+    v1_init=True,
+    fast_clock=True,
+)
+
 
 class Nets:
     "Networks by their faults, each trained once."
-    def __init__(self, lab: Lab, updates: int, batch: int = 32): self.lab, self.updates, self.batch, self.made = lab, updates, batch, {}
+
+    def __init__(self, lab: Lab, updates: int, batch: int = 32):
+        self.lab, self.updates, self.batch, self.made = lab, updates, batch, {}
 
     def __call__(self, faults: Faults, seed: int = 0) -> tuple[Trained, dict[str, PlainEMA]]:
         "The trained network and its averages made anew in the last quarter."
@@ -302,7 +409,9 @@ class Nets:
             self.made[key] = learn(self.lab, faults, self.updates, seed, self.batch, copies), copies
         return self.made[key]
 
-LEFT = 0.9                                                        # of a copy begun anew: v1's sessions left 80 to 97.5 %
+
+LEFT = 0.9  # of a copy begun anew: v1's sessions left 80 to 97.5 %
+
 
 def result(
     nets: Nets,
@@ -314,7 +423,9 @@ def result(
     "What comes of a set of faults: scores, losses, and the pictures."
     trained, copies = nets(faults, seed)
     net = trained.net
-    if anew: net = new_unet(nets.lab, faults, seed); net.load_state_dict(copies['anew'].state)
+    if anew:
+        net = new_unet(nets.lab, faults, seed)
+        net.load_state_dict(copies['anew'].state)
     scores, images = measured(nets.lab, net, faults, n)
     return dict(score=scores, loss=trained.loss), images
 
@@ -327,8 +438,10 @@ def waterfall(
     "All faults at once, then without the first of `order`, then without the second too, and so on."
     left, anew, rows, images = dict(SINGLE), 'average' in order, [], {}
     for name in (None, *order):
-        if name == 'average': anew = False
-        elif name: del left[name]
+        if name == 'average':
+            anew = False
+        elif name:
+            del left[name]
         got, images[name or 'all'] = result(nets, Faults(**left), anew, n=n)
         rows.append(dict(without=name, **got))
     return rows, images
@@ -340,10 +453,14 @@ def between_sessions(
     "Correlation of the losses of one session with those of another, each session's own trend removed."
     k = torch.arange(losses.shape[1], dtype=losses.dtype)
     x = torch.stack([k, torch.ones_like(k)], 1)
-    rest = losses - (x @ torch.linalg.lstsq(x, losses.T).solution).T if losses.shape[1] > 2 else losses - losses.mean(1, keepdim=True)
+    rest = (
+        losses - (x @ torch.linalg.lstsq(x, losses.T).solution).T
+        if losses.shape[1] > 2
+        else losses - losses.mean(1, keepdim=True)
+    )
     c = torch.corrcoef(rest)
     pairs = c[tuple(torch.triu_indices(len(c), len(c), 1))]
-    return round(pairs.mean().item(), 4), round(pairs.std().item() if len(pairs) > 1 else 0., 4)
+    return round(pairs.mean().item(), 4), round(pairs.std().item() if len(pairs) > 1 else 0.0, 4)
 
 # %% ../../nbs/lab/postmortem.ipynb #40a769f4
 def batchnorm(
@@ -354,36 +471,66 @@ def batchnorm(
 ) -> tuple[list[dict], dict[str, Tensor]]:  # rows; reconstructions by "kind share"
     "Reconstructions of a small VAE under averaged parameters."
     train, val = (to_unit(p.images) for p in load_pairs('world', 64, pictures, 1, n))
-    cfg, rows, images = TrainConfig(optimizer='muon', steps=updates, batch=16, accumulate=1, lr=1e-2, betas=(0.9, 0.99), warmup=20, log_every=10**6, val_every=10**6, save_every=10**6), [], {}
+    cfg, rows, images = (
+        TrainConfig(
+            optimizer='muon',
+            steps=updates,
+            batch=16,
+            accumulate=1,
+            lr=1e-2,
+            betas=(0.9, 0.99),
+            warmup=20,
+            log_every=10**6,
+            val_every=10**6,
+            save_every=10**6,
+        ),
+        [],
+        {},
+    )
     for norm, cls in (('BatchNorm', V1VAE), ('GroupNorm', VAE)):
         torch.manual_seed(0)
         vae = cls(VAEConfig(image_size=64, channels=(64, 128), groups=8))
-        copies = {f: PlainEMA(vae, f**(1/updates)) for f in shares if f}
+        copies = {f: PlainEMA(vae, f ** (1 / updates)) for f in shares if f}
+
         def loss_fn(net, b, step):
             if step:
-                for c in copies.values(): c.update(net, step)
+                for c in copies.values():
+                    c.update(net, step)
             x = b['x']
             xhat, d = net(x, b['noise'])
-            return recon_loss(xhat, x, 0.) + 1e-6*kl_loss(d), {}
+            return recon_loss(xhat, x, 0.0) + 1e-6 * kl_loss(d), {}
+
         def batches(step, gen):
             j = batch_indices(len(train), cfg.batch, step, 0)
             return dict(x=train[j], noise=torch.randn(len(j), 4, 16, 16, generator=gen))
+
         with tempfile.TemporaryDirectory() as d:
-            run = fit(vae, loss_fn, batches, cfg, Path(d)/'vae')
+            run = fit(vae, loss_fn, batches, cfg, Path(d) / 'vae')
             raw = run.checkpoints.read(run.checkpoints.newest())[0]['model']
         names = {k for k, _ in vae.named_parameters()}
         vae.load_state_dict(raw)
-        for c in copies.values(): c.update(vae, updates)
+        for c in copies.values():
+            c.update(vae, updates)
         for f in shares:
             state = copies[f].state if f else raw
-            kinds = {f'{norm}, live statistics' if norm == 'BatchNorm' else norm: False} | ({'BatchNorm, statistics of its own': True} if norm == 'BatchNorm' else {})
+            kinds = {f'{norm}, live statistics' if norm == 'BatchNorm' else norm: False} | (
+                {'BatchNorm, statistics of its own': True} if norm == 'BatchNorm' else {}
+            )
             for kind, own in kinds.items():
                 vae.load_state_dict({k: state[k] if k in names else raw[k] for k in raw})
-                if own: torch.optim.swa_utils.update_bn([x for x in train[:512].split(64)], vae)
+                if own:
+                    torch.optim.swa_utils.update_bn([x for x in train[:512].split(64)], vae)
                 vae.eval()
-                with torch.no_grad(): xhat = torch.cat([vae.decode(vae.encode(x).mode()) for x in val.split(32)])
-                images[f'{kind} {f:g}'] = (xhat.clamp(-1, 1) + 1)/2
-                rows.append(dict(kind=kind, share=f, psnr=round(float((-10*((xhat - val).square().mean((1, 2, 3))/4).log10()).mean()), 2)))
+                with torch.no_grad():
+                    xhat = torch.cat([vae.decode(vae.encode(x).mode()) for x in val.split(32)])
+                images[f'{kind} {f:g}'] = (xhat.clamp(-1, 1) + 1) / 2
+                rows.append(
+                    dict(
+                        kind=kind,
+                        share=f,
+                        psnr=round(float((-10 * ((xhat - val).square().mean((1, 2, 3)) / 4).log10()).mean()), 2),
+                    )
+                )
     return rows, images
 
 # %% ../../nbs/lab/postmortem.ipynb #4e4bde62
@@ -394,19 +541,42 @@ def clips(
 ) -> list[dict]:
     "Small CLIPs trained with v1's faults: how often a picture finds its caption among `n`."
     from unittest.mock import patch
+
     class Padded(V1CLIP):
         "v1's captions were all of full length, padding and all; the loop of chapter 04 cuts them to the longest."
-        def encode_text(self, ids, mask): return super().encode_text(*(nn.functional.pad(v, (0, self.cfg.length - v.shape[1])) for v in (ids, mask)))
+
+        def encode_text(self, ids, mask):
+            return super().encode_text(*(nn.functional.pad(v, (0, self.cfg.length - v.shape[1])) for v in (ids, mask)))
+
     mc, (train, val), rows = ModelConfig.preset('nano').clip, load_pairs('world', 64, pictures, 2, n), []
     tok = Tokenizer.train((t for ts in train.texts for t in ts), mc.vocab_size, mc.length)
-    cfg = recipe('clip', 'nano', steps=updates, agree=0., sketch=0., warmup=min(50, updates//3), log_every=1, val_every=10**6, save_every=10**6)
+    cfg = recipe(
+        'clip',
+        'nano',
+        steps=updates,
+        agree=0.0,
+        sketch=0.0,
+        warmup=min(50, updates // 3),
+        log_every=1,
+        val_every=10**6,
+        save_every=10**6,
+    )
     mc = replace(mc, vocab_size=tok.vocab_size)
-    for name, cls, parts, cached in (('64 negatives', CLIP, 1, True), ('32 negatives, 2 parts', CLIP, 2, False), ('padding read as words', Padded, 1, True)):
+    for name, cls, parts, cached in (
+        ('64 negatives', CLIP, 1, True),
+        ('32 negatives, 2 parts', CLIP, 2, False),
+        ('padding read as words', Padded, 1, True),
+    ):
         torch.manual_seed(0)
         model = cls(V1CLIPConfig(**vars(mc)) if cls is Padded else mc)
-        with tempfile.TemporaryDirectory() as d, patch('minisd.train.cache_gradients', cache_gradients if cached else lambda *_: None):
-            train_clip(model, tok, train, val, replace(cfg, batch=cfg.batch//parts, accumulate=parts), Path(d)/'clip')
-            log = read_log(Path(d)/'clip.jsonl')
+        with (
+            tempfile.TemporaryDirectory() as d,
+            patch('minisd.train.cache_gradients', cache_gradients if cached else lambda *_: None),
+        ):
+            train_clip(
+                model, tok, train, val, replace(cfg, batch=cfg.batch // parts, accumulate=parts), Path(d) / 'clip'
+            )
+            log = read_log(Path(d) / 'clip.jsonl')
         scores = [r for r in log if 'val_loss' in r][-1]
         rows.append(dict(name=name, first_loss=log[0]['match'], val_loss=scores['val_loss'], r1=scores['val_r1']))
     return rows
@@ -419,11 +589,18 @@ def preview_range(
 ) -> tuple[dict[str, float], dict[str, Tensor]]:  # decibels; pictures (n, 3, h, w) in [0, 1]
     "Reconstructions of pictures given to the VAE in [−1, 1], as it learnt, and in [0, 1], as v1's previews did."
     x = to_unit(World('validation', 64, n).images())
-    back = lambda y: (torch.cat([vae.decode(vae.encode(p).mode()) for p in y.split(64)]).clamp(-1, 1) + 1)/2
-    original = (x + 1)/2
-    images = dict(original=original, right=back(x), shown=(original + 1)/2, wrong=back(original))          # v1 showed (x + 1)/2 of what it fed
-    psnr = lambda y, of: round((-10*(y - of).square().mean((1, 2, 3)).log10()).mean().item(), 2)
-    return dict(right=psnr(images['right'], original), wrong=psnr(images['wrong'], original), pale=psnr(images['shown'], original), fed=psnr(images['wrong'], images['shown'])), images
+    back = lambda y: (torch.cat([vae.decode(vae.encode(p).mode()) for p in y.split(64)]).clamp(-1, 1) + 1) / 2
+    original = (x + 1) / 2
+    images = dict(
+        original=original, right=back(x), shown=(original + 1) / 2, wrong=back(original)
+    )  # v1 showed (x + 1)/2 of what it fed
+    psnr = lambda y, of: round((-10 * (y - of).square().mean((1, 2, 3)).log10()).mean().item(), 2)
+    return dict(
+        right=psnr(images['right'], original),
+        wrong=psnr(images['wrong'], original),
+        pale=psnr(images['shown'], original),
+        fed=psnr(images['wrong'], images['shown']),
+    ), images
 
 # %% ../../nbs/lab/postmortem.ipynb #cb6079a8
 def floors(
@@ -433,14 +610,31 @@ def floors(
     "The pull of the KL on the encoder of a VAE at its start and of the shipped one, with a floor of 0.5 nats and with v1's."
     x, rows = to_unit(World('train', 64, n).images()), []
     torch.manual_seed(0)
-    for name, vae in (('at its start', VAE(ModelConfig.preset('nano').vae)), ('trained', Pipeline.from_pretrained('nano').vae)):
-        vae.latent_mean.zero_(), vae.latent_std.fill_(1)                # the KL is of the latents as the encoder gives them
+    for name, vae in (
+        ('at its start', VAE(ModelConfig.preset('nano').vae)),
+        ('trained', Pipeline.from_pretrained('nano').vae),
+    ):
+        vae.latent_mean.zero_(), vae.latent_std.fill_(1)  # the KL is of the latents as the encoder gives them
         xhat, d = vae(x, torch.zeros(1))
-        pull = lambda loss: torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(vae.encoder.parameters()), retain_graph=True)]).norm().item()
+        pull = lambda loss: (
+            torch.cat(
+                [g.flatten() for g in torch.autograd.grad(loss, list(vae.encoder.parameters()), retain_graph=True)]
+            )
+            .norm()
+            .item()
+        )
         kl, elements = d.kl().mean((2, 3)), d.mean[0].numel()
-        with_floor, v1 = (pull(kl_loss(d, f)) for f in (0.5, 0.5/elements))
-        rows.append(dict(vae=name, below=round((kl < 0.5).float().mean().item(), 3), nats=round(kl.mean().item(), 3),
-                         floor_05=with_floor, floor_v1=v1, beside_reconstruction=peak*v1/pull(recon_loss(xhat, x, 0.))))
+        with_floor, v1 = (pull(kl_loss(d, f)) for f in (0.5, 0.5 / elements))
+        rows.append(
+            dict(
+                vae=name,
+                below=round((kl < 0.5).float().mean().item(), 3),
+                nats=round(kl.mean().item(), 3),
+                floor_05=with_floor,
+                floor_v1=v1,
+                beside_reconstruction=peak * v1 / pull(recon_loss(xhat, x, 0.0)),
+            )
+        )
     return rows
 
 # %% ../../nbs/lab/postmortem.ipynb #400b9c17
@@ -450,23 +644,34 @@ def crops(
 ) -> tuple[dict[str, dict], dict[str, Tensor]]:  # accuracies; pictures, by "scene, treatment"
     "Attribute accuracy of wide pictures made square."
     world, probe = World('validation', 96, n), load_probe()
-    x = world.images()/255
+    x = world.images() / 255
     resize = lambda y, size: nn.functional.interpolate(y, size, mode='bicubic', antialias=True).clamp(0, 1)
     wide = {'in the middle': nn.functional.pad(x, (24, 24, 0, 0), 'reflect'), 'all over': resize(x, (96, 144))}
-    images = {f'{k}, {how}': resize(y if how == 'squashed' else y[..., 24:120], (64, 64)) for k, y in wide.items() for how in ('squashed', 'cropped')}
+    images = {
+        f'{k}, {how}': resize(y if how == 'squashed' else y[..., 24:120], (64, 64))
+        for k, y in wide.items()
+        for how in ('squashed', 'cropped')
+    }
     return {k: {a: round(v, 4) for a, v in score(y, world.scenes(), probe).items()} for k, y in images.items()}, images
 
 # %% ../../nbs/lab/postmortem.ipynb #80d0e02b
 CAUSE, WORSE, HARMLESS = 'cause of the noise', 'makes it worse', 'harmless here'
 
+
 def clean_runs(results: dict) -> tuple[list[float], list[float], float]:
     "Mean accuracies, validation losses and mean structure of the runs without a fault."
     rows = [r for r in results['singles']['rows'] if r['fault'] is None]
-    return [r['score']['mean'] for r in rows], [sum(r['loss'])/5 for r in rows], sum(r['score']['structure'] for r in rows)/len(rows)
+    return (
+        [r['score']['mean'] for r in rows],
+        [sum(r['loss']) / 5 for r in rows],
+        sum(r['score']['structure'] for r in rows) / len(rows),
+    )
+
 
 def is_noise(results: dict, scores: dict) -> bool:
     "Whether pictures with these scores are noise."
-    return scores['scene'] < 0.5 and scores['structure'] < 0.8*clean_runs(results)[2]
+    return scores['scene'] < 0.5 and scores['structure'] < 0.8 * clean_runs(results)[2]
+
 
 def verdict(
     results: dict,  # what `make postmortem` wrote
@@ -475,9 +680,11 @@ def verdict(
 ) -> str:  # one of `CAUSE`, `WORSE`, `HARMLESS`
     "What a fault does, by the rule above."
     means, losses, _ = clean_runs(results)
-    if is_noise(results, scores): return CAUSE
-    outside = scores['mean'] < 2*min(means) - max(means) or loss and sum(loss)/5 > 2*max(losses) - min(losses)
+    if is_noise(results, scores):
+        return CAUSE
+    outside = scores['mean'] < 2 * min(means) - max(means) or loss and sum(loss) / 5 > 2 * max(losses) - min(losses)
     return WORSE if outside else HARMLESS
+
 
 def turns_to_noise(
     results: dict,
@@ -485,34 +692,84 @@ def turns_to_noise(
     v1_init: bool,
 ) -> float | None:  # a share; None: at none that was tried
     "The smallest share of the start at which an average gives noise."
-    return min((r['share'] for r in results['averages']['rows'] if (r['case'], r['v1_init']) == (case, v1_init) and is_noise(results, r['score'])), default=None)
+    return min(
+        (
+            r['share']
+            for r in results['averages']['rows']
+            if (r['case'], r['v1_init']) == (case, v1_init) and is_noise(results, r['score'])
+        ),
+        default=None,
+    )
 
 # %% ../../nbs/lab/postmortem.ipynb #f7660302
 @dataclass(frozen=True)
 class Finding:
     "One of v1's faults."
+
     fault: str  # in a few words
     fix: str
     guard: tuple[str, str]  # notebook, heading
 
+
 FINDINGS = dict(
-    own=Finding('average with decay 0.9999 from the first update on', 'warm-up of the decay', ('04_train', 'Averaged weights')),
-    other=Finding('average made before the checkpoint was loaded, from another start', 'average made after loading; a resume that loses state is refused', ('04_train', 'The loop')),
-    anew=Finding('average begun anew in every session', 'the average is part of the checkpoint', ('04_train', 'The loop')),
-    session=Finding('random numbers replayed in every session', 'random numbers named by seed and update', ('04_train', 'The loop')),
-    latent_std=Finding('latents never standardised', 'mean and deviation a channel, in the checkpoint', ('00_vae', 'The VAE, with standardised latents')),
-    range=Finding('VAE previews fed pictures in [0, 1]', 'one function from bytes to the range of the network', ('04_train', 'Stage 1: the VAE')),
-    norm=Finding('averaged parameters beside live BatchNorm statistics', 'GroupNorm, and all of the state is averaged', ('00_vae', 'The VAE, with standardised latents')),
+    own=Finding(
+        'average with decay 0.9999 from the first update on', 'warm-up of the decay', ('04_train', 'Averaged weights')
+    ),
+    other=Finding(
+        'average made before the checkpoint was loaded, from another start',
+        'average made after loading; a resume that loses state is refused',
+        ('04_train', 'The loop'),
+    ),
+    anew=Finding(
+        'average begun anew in every session', 'the average is part of the checkpoint', ('04_train', 'The loop')
+    ),
+    session=Finding(
+        'random numbers replayed in every session', 'random numbers named by seed and update', ('04_train', 'The loop')
+    ),
+    latent_std=Finding(
+        'latents never standardised',
+        'mean and deviation a channel, in the checkpoint',
+        ('00_vae', 'The VAE, with standardised latents'),
+    ),
+    range=Finding(
+        'VAE previews fed pictures in [0, 1]',
+        'one function from bytes to the range of the network',
+        ('04_train', 'Stage 1: the VAE'),
+    ),
+    norm=Finding(
+        'averaged parameters beside live BatchNorm statistics',
+        'GroupNorm, and all of the state is averaged',
+        ('00_vae', 'The VAE, with standardised latents'),
+    ),
     v1_init=Finding('every layer random at the start', 'last layers start at zero', ('02_unet', 'The UNet')),
-    fast_clock=Finding('sampler told i/(N − 1) at i/N', 'the time where the state is', ('03_flow', 'Following the field')),
-    stranger=Finding('guidance against a caption that was never "no caption"', 'the empty caption, in training and in sampling', ('04_train', 'Stage 3: the UNet')),
+    fast_clock=Finding(
+        'sampler told i/(N − 1) at i/N', 'the time where the state is', ('03_flow', 'Following the field')
+    ),
+    stranger=Finding(
+        'guidance against a caption that was never "no caption"',
+        'the empty caption, in training and in sampling',
+        ('04_train', 'Stage 3: the UNet'),
+    ),
     one_token=Finding('one pooled vector as context', 'a state a token, with a mask', ('01_clip', 'CLIP')),
     drop_per_batch=Finding('captions dropped batch by batch', 'picture by picture', ('03_flow', 'Guidance')),
     padding=Finding('padding read as words', 'a padding mask in the text tower', ('01_clip', 'The transformer block')),
-    negatives=Finding('accumulated batches without each other\'s negatives', 'cached gradients: all of an update are negatives', ('04_train', 'Stage 2: CLIP')),
-    floors=Finding('free bits divided by the number of latents', 'nats per latent value, a floor a channel', ('00_vae', 'The loss')),
-    generic=Finding('captions that say nothing', 'captions that decide the picture', ('world/dataset', 'World: the dataset')),
-    crops=Finding('pictures squashed to a square', 'the shorter side fitted, the middle cut out', ('pictures/images', 'Your own pictures')))
+    negatives=Finding(
+        'accumulated batches without each other\'s negatives',
+        'cached gradients: all of an update are negatives',
+        ('04_train', 'Stage 2: CLIP'),
+    ),
+    floors=Finding(
+        'free bits divided by the number of latents', 'nats per latent value, a floor a channel', ('00_vae', 'The loss')
+    ),
+    generic=Finding(
+        'captions that say nothing', 'captions that decide the picture', ('world/dataset', 'World: the dataset')
+    ),
+    crops=Finding(
+        'pictures squashed to a square',
+        'the shorter side fitted, the middle cut out',
+        ('pictures/images', 'Your own pictures'),
+    ),
+)
 
 # %% ../../nbs/lab/postmortem.ipynb #961cfdda
 def measured_effects(
@@ -523,40 +780,79 @@ def measured_effects(
     says = lambda s: f'accuracy {s["mean"]:.2f}, structure {s["structure"]:.2f}'
     average = {(r['case'], r['share']): r['score'] for r in results['averages']['rows'] if r['v1_init']}
     _, losses, _ = clean_runs(results)
+
     def effect(name):
-        loss = None if name == 'latent_std' else single[name]['loss']                   # another target
-        high = loss and sum(loss)/5 > 2*max(losses) - min(losses)
-        return says(single[name]['score']) + (f', validation loss {sum(loss)/5:.3f}, not {min(losses):.3f} to {max(losses):.3f}' if high else ''), verdict(results, single[name]['score'], loss)
+        loss = None if name == 'latent_std' else single[name]['loss']  # another target
+        high = loss and sum(loss) / 5 > 2 * max(losses) - min(losses)
+        return says(single[name]['score']) + (
+            f', validation loss {sum(loss) / 5:.3f}, not {min(losses):.3f} to {max(losses):.3f}' if high else ''
+        ), verdict(results, single[name]['score'], loss)
+
     out = {n: effect(n) for n in SINGLE}
     for case, share in (('own', 0.18), ('other', 0.27), ('anew', 0.8)):
         noise, tried = turns_to_noise(results, case, True), sorted({s for c, s in average if c == case})
-        turn = f'noise between {max(s for s in tried if s < noise):.0%} and {noise:.0%}' if noise else 'noise at no share'
-        out[case] = f'{share:.0%} of the start left: {says(average[case, share])}; {turn}', verdict(results, average[case, share])
+        turn = (
+            f'noise between {max(s for s in tried if s < noise):.0%} and {noise:.0%}' if noise else 'noise at no share'
+        )
+        out[case] = (
+            f'{share:.0%} of the start left: {says(average[case, share])}; {turn}',
+            verdict(results, average[case, share]),
+        )
     bn = {(r['kind'], r['share']): r['psnr'] for r in results['batchnorm']['rows']}
     live, own = (bn[f'BatchNorm, {k}', 0.18] for k in ('live statistics', 'statistics of its own'))
     clip, more = {r['name']: r['r1'] for r in results['clips']['rows']}, results['untrained']['rows']
     worse = lambda bad: WORSE if bad else HARMLESS
-    r1 = lambda name: (f'right caption found among {results["clips"]["pairs"]}: {clip[name]:.0%}, not {clip["64 negatives"]:.0%}', worse(clip[name] < clip['64 negatives'] - 0.05))
-    square = {where: [more['crops'][f'{where}, {k}']['mean'] for k in ('squashed', 'cropped')] for where in ('in the middle', 'all over')}
+    r1 = lambda name: (
+        f'right caption found among {results["clips"]["pairs"]}: {clip[name]:.0%}, not {clip["64 negatives"]:.0%}',
+        worse(clip[name] < clip['64 negatives'] - 0.05),
+    )
+    square = {
+        where: [more['crops'][f'{where}, {k}']['mean'] for k in ('squashed', 'cropped')]
+        for where in ('in the middle', 'all over')
+    }
     weight = max(r['beside_reconstruction'] for r in more['floors'])
     lost = [s < c - 0.02 for s, c in square.values()]
-    return out | dict(norm=(f'18% of the start left: {live:.1f} dB, with statistics of the averaged weights {own:.1f}', worse(live < own - 1)), padding=r1('padding read as words'), negatives=r1('32 negatives, 2 parts'),
-                      range=(f'pale pictures, {more["range"]["wrong"]:.1f} dB from the true ones; {more["range"]["fed"]:.1f} dB from what was fed, {more["range"]["right"]:.1f} in the right range', worse(more['range']['fed'] < more['range']['right'] - 1)),
-                      floors=(f'pull of the KL at most {weight:.2%} of that of the reconstruction', worse(weight > 0.05)),
-                      crops=('; '.join(f'scene {where}: accuracy {s:.2f} squashed, {c:.2f} cropped' for where, (s, c) in square.items()), WORSE if all(lost) else 'worse or better, by the pictures' if any(lost) else HARMLESS))
+    return out | dict(
+        norm=(
+            f'18% of the start left: {live:.1f} dB, with statistics of the averaged weights {own:.1f}',
+            worse(live < own - 1),
+        ),
+        padding=r1('padding read as words'),
+        negatives=r1('32 negatives, 2 parts'),
+        range=(
+            f'pale pictures, {more["range"]["wrong"]:.1f} dB from the true ones; {more["range"]["fed"]:.1f} dB from what was fed, {more["range"]["right"]:.1f} in the right range',
+            worse(more['range']['fed'] < more['range']['right'] - 1),
+        ),
+        floors=(f'pull of the KL at most {weight:.2%} of that of the reconstruction', worse(weight > 0.05)),
+        crops=(
+            '; '.join(f'scene {where}: accuracy {s:.2f} squashed, {c:.2f} cropped' for where, (s, c) in square.items()),
+            WORSE if all(lost) else 'worse or better, by the pictures' if any(lost) else HARMLESS,
+        ),
+    )
+
 
 def verdict_table(
     results: dict,  # what `make postmortem` wrote
     links: str = '',  # before the notebooks' names, such as "nbs/"
 ) -> str:  # Markdown
     "Fault, effect measured, verdict, fix, guard."
-    effects, rows = measured_effects(results), ['| fault | effect measured | verdict | fix | guarded in |', '|---|---|---|---|---|']
+    effects, rows = (
+        measured_effects(results),
+        ['| fault | effect measured | verdict | fix | guarded in |', '|---|---|---|---|---|'],
+    )
     for name, f in FINDINGS.items():
         effect, says = effects[name]
-        rows.append(f'| {f.fault} | {effect} | {f"**{says}**" if says == CAUSE else says} | {f.fix} | [{f.guard[0].split("/")[-1]}]({links}{f.guard[0]}.ipynb): {f.guard[1]} |')
+        rows.append(
+            f'| {f.fault} | {effect} | {f"**{says}**" if says == CAUSE else says} | {f.fix} | [{f.guard[0].split("/")[-1]}]({links}{f.guard[0]}.ipynb): {f.guard[1]} |'
+        )
     means, _, whole = clean_runs(results)
-    return ('**How to read it.** Accuracy is the share of attributes that are right: ' f'{min(means):.2f} to {max(means):.2f} by seed without a fault, about {chance():.2f} by chance. Structure is the share of the variance that lies in means of 8 × 8 pixels: '
-            f'{whole:.2f} without a fault. Pictures are noise where the scene is right less than half of the time and structure lies more than a fifth below that. The start is the random network that an average began from; "noise between" two shares of it says how much of it may be left before pictures turn to noise.\n\n' + '\n'.join(rows))
+    return (
+        '**How to read it.** Accuracy is the share of attributes that are right: '
+        f'{min(means):.2f} to {max(means):.2f} by seed without a fault, about {chance():.2f} by chance. Structure is the share of the variance that lies in means of 8 × 8 pixels: '
+        f'{whole:.2f} without a fault. Pictures are noise where the scene is right less than half of the time and structure lies more than a fifth below that. The start is the random network that an average began from; "noise between" two shares of it says how much of it may be left before pictures turn to noise.\n\n'
+        + '\n'.join(rows)
+    )
+
 
 def chance() -> float:
     "Mean attribute accuracy of pictures of other scenes."

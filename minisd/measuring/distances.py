@@ -24,11 +24,13 @@ from ..base.core import to_unit
 @lru_cache(1)
 def yardstick() -> tuple[CLIP, Tokenizer]:
     "The shipped CLIP, against which every model is measured."
-    folder = core.WEIGHTS/'nano'
-    return CLIP.from_pretrained(folder/'clip'), Tokenizer.load(folder/'tokenizer.json')
+    folder = core.WEIGHTS / 'nano'
+    return CLIP.from_pretrained(folder / 'clip'), Tokenizer.load(folder / 'tokenizer.json')
+
 
 class Features(nn.Module):
     "Pictures (n, 3, h, w), uint8 or float in [0, 1], to features (n, d); what torchmetrics takes in place of Inception."
+
     KINDS = 'patches', 'embedding'
 
     def __init__(
@@ -42,7 +44,7 @@ class Features(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        x = to_unit(images) if images.dtype == torch.uint8 else 2*images - 1
+        x = to_unit(images) if images.dtype == torch.uint8 else 2 * images - 1
         x = x.to(self.clip.logit_scale.device)
         return self.clip.encode_image(x) if self.kind == 'embedding' else self.clip.image(x)[:, 1:].float().mean(1)
 
@@ -59,16 +61,27 @@ def kid(
 ) -> dict:  # "kid", "error" (standard error of the mean), "blocks", "block"
     "Kernel distance between two sets of features, mean over disjoint blocks (arXiv:1801.01401)."
     from torchmetrics.image.kid import poly_mmd
-    blocks = min(len(real), len(made))//number('block', block, 2, 10**6, whole=True)
-    if blocks < 2: raise ValueError(f'{len(real)} real and {len(made)} made pictures: KID in blocks of {block} needs at least {2*block} of each')
-    cut = lambda x, name: x[torch.randperm(len(x), generator=generator(seed, 'kid', name))][:blocks*block].double().split(block)
+
+    blocks = min(len(real), len(made)) // number('block', block, 2, 10**6, whole=True)
+    if blocks < 2:
+        raise ValueError(
+            f'{len(real)} real and {len(made)} made pictures: KID in blocks of {block} needs at least {2 * block} of each'
+        )
+    cut = lambda x, name: (
+        x[torch.randperm(len(x), generator=generator(seed, 'kid', name))][: blocks * block].double().split(block)
+    )
     values = torch.stack([poly_mmd(a, b) for a, b in zip(cut(real, 'real'), cut(made, 'made'))])
-    return dict(kid=values.mean().item(), error=(values.std()/blocks**0.5).item(), blocks=blocks, block=block)
+    return dict(kid=values.mean().item(), error=(values.std() / blocks**0.5).item(), blocks=blocks, block=block)
 
 # %% ../../nbs/measuring/distances.ipynb #93c5bb9d
 class _Same(nn.Module):
-    def __init__(self, d: int): super().__init__(); self.num_features = d
-    def forward(self, x): return x
+    def __init__(self, d: int):
+        super().__init__()
+        self.num_features = d
+
+    def forward(self, x):
+        return x
+
 
 def fid(
     real: Tensor,  # (n, d) features
@@ -76,9 +89,12 @@ def fid(
 ) -> dict:  # "fid"; "real" and "made": how many
     "Fréchet distance between two sets of features, by torchmetrics (arXiv:1706.08500)."
     from torchmetrics.image.fid import FrechetInceptionDistance
-    if min(len(real), len(made)) < 2: raise ValueError(f'{len(real)} real and {len(made)} made pictures: FID needs at least 2 of each')
+
+    if min(len(real), len(made)) < 2:
+        raise ValueError(f'{len(real)} real and {len(made)} made pictures: FID needs at least 2 of each')
     distance = FrechetInceptionDistance(_Same(real.shape[1])).set_dtype(torch.float64)
-    distance.update(real.double(), real=True); distance.update(made.double(), real=False)
+    distance.update(real.double(), real=True)
+    distance.update(made.double(), real=False)
     return dict(fid=distance.compute().item(), real=len(real), made=len(made))
 
 # %% ../../nbs/measuring/distances.ipynb #e214baf4
@@ -91,12 +107,24 @@ def clip_score(
     batch: int = 128,
 ) -> dict:  # "clip_score" in [−100, 100], "error" (its standard error), "wrong": with the captions of other pictures; "pictures"
     "Mean cosine of pictures and their captions, times 100 (arXiv:2104.08718)."
-    if len(images) != len(texts) or len(texts) < 2: raise ValueError(f'{len(images)} pictures and {len(texts)} captions: give as many of each, at least two')
-    if clip is None: clip, tok = yardstick()
+    if len(images) != len(texts) or len(texts) < 2:
+        raise ValueError(f'{len(images)} pictures and {len(texts)} captions: give as many of each, at least two')
+    if clip is None:
+        clip, tok = yardstick()
     img = Features(clip, 'embedding').all(images, batch)
-    txt = torch.cat([clip.encode_text(*(v.to(clip.logit_scale.device) for v in tok(texts[i:i + batch])))[1].cpu() for i in range(0, len(texts), batch)])
-    own = 100*(img*txt).sum(1)
-    return dict(clip_score=own.mean().item(), error=(own.std()/len(own)**0.5).item(), wrong=100*(img*txt.roll(1, 0)).sum(1).mean().item(), pictures=len(texts))
+    txt = torch.cat(
+        [
+            clip.encode_text(*(v.to(clip.logit_scale.device) for v in tok(texts[i : i + batch])))[1].cpu()
+            for i in range(0, len(texts), batch)
+        ]
+    )
+    own = 100 * (img * txt).sum(1)
+    return dict(
+        clip_score=own.mean().item(),
+        error=(own.std() / len(own) ** 0.5).item(),
+        wrong=100 * (img * txt.roll(1, 0)).sum(1).mean().item(),
+        pictures=len(texts),
+    )
 
 # %% ../../nbs/measuring/distances.ipynb #9742b872
 def pair_features(
@@ -106,10 +134,15 @@ def pair_features(
 ) -> Tensor:  # (n, 2 d): embeddings of picture and caption, each of length √d
     "Joined features of pairs, for a KID that sees wrong captions."
     clip, tok = yardstick()
-    with torch.no_grad(): txt = torch.cat([clip.encode_text(*tok(texts[i:i + batch]))[1] for i in range(0, len(texts), batch)])
-    return torch.cat([Features(clip, 'embedding').all(images, batch), txt], 1)*clip.cfg.width**0.5
+    with torch.no_grad():
+        txt = torch.cat([clip.encode_text(*tok(texts[i : i + batch]))[1] for i in range(0, len(texts), batch)])
+    return torch.cat([Features(clip, 'embedding').all(images, batch), txt], 1) * clip.cfg.width**0.5
 
-LADDER = dict(blur=(0., 0.5, 1., 2.), noise=(0., 0.05, 0.1, 0.2), captions=(0., 0.25, 0.5, 1.))  # sigma in pixels; standard deviation; share that is wrong
+
+LADDER = dict(
+    blur=(0.0, 0.5, 1.0, 2.0), noise=(0.0, 0.05, 0.1, 0.2), captions=(0.0, 0.25, 0.5, 1.0)
+)  # sigma in pixels; standard deviation; share that is wrong
+
 
 def damaged(
     images: Tensor,  # (n, 3, h, w) uint8
@@ -120,12 +153,20 @@ def damaged(
 ) -> tuple[Tensor, list[str]]:  # float in [0, 1]; captions
     "Pairs with a damage of known strength."
     from kornia.filters import gaussian_blur2d
+
     choice('kind', kind, LADDER)
-    x, gen = images/255, generator(seed, 'ladder', kind)
-    if kind == 'blur' and amount: x = gaussian_blur2d(x, (9, 9), (amount, amount))
-    if kind == 'noise': x = (x + amount*torch.randn(x.shape, generator=gen)).clamp(0, 1)
-    wrong = set(torch.randperm(len(texts), generator=gen)[:round(amount*len(texts))].tolist()) if kind == 'captions' else ()
+    x, gen = images / 255, generator(seed, 'ladder', kind)
+    if kind == 'blur' and amount:
+        x = gaussian_blur2d(x, (9, 9), (amount, amount))
+    if kind == 'noise':
+        x = (x + amount * torch.randn(x.shape, generator=gen)).clamp(0, 1)
+    wrong = (
+        set(torch.randperm(len(texts), generator=gen)[: round(amount * len(texts))].tolist())
+        if kind == 'captions'
+        else ()
+    )
     return x, [texts[i - 1] if i in wrong else t for i, t in enumerate(texts)]
+
 
 def ladder(
     images: Tensor,  # (n, 3, h, w) uint8, real
@@ -143,12 +184,21 @@ def inception_features(
     batch: int = 64,
 ) -> Tensor:  # (n, 2048)
     "Features of the Inception network that FID and KID are usually computed on."
-    if not Path(weights).is_file(): raise FileNotFoundError(f'{weights} does not exist: expected the weights of torch-fidelity, weights-inception-2015-12-05-6726825d.pth')
-    try: from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError as e: raise OSError(f'Inception features need torch-fidelity ({e.name} is missing): pip install torch-fidelity') from None
+    if not Path(weights).is_file():
+        raise FileNotFoundError(
+            f'{weights} does not exist: expected the weights of torch-fidelity, weights-inception-2015-12-05-6726825d.pth'
+        )
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as e:
+        raise OSError(
+            f'Inception features need torch-fidelity ({e.name} is missing): pip install torch-fidelity'
+        ) from None
     net = FeatureExtractorInceptionV3('inception', ['2048'], feature_extractor_weights_path=str(weights)).eval()
-    byte = lambda b: b if b.dtype == torch.uint8 else (255*b).round().byte()
-    with torch.no_grad(): return torch.cat([net(byte(b))[0].cpu() for b in images.split(batch)])
+    byte = lambda b: b if b.dtype == torch.uint8 else (255 * b).round().byte()
+    with torch.no_grad():
+        return torch.cat([net(byte(b))[0].cpu() for b in images.split(batch)])
+
 
 def open_clip_score(
     images: Tensor,  # (n, 3, h, w), uint8 or float in [0, 1]
@@ -158,14 +208,27 @@ def open_clip_score(
     batch: int = 64,
 ) -> dict:  # "clip_score", "error", "pictures", "network"
     "CLIP score by a network of open_clip."
-    if not Path(weights).is_file(): raise FileNotFoundError(f'{weights} does not exist: expected a file of open_clip weights for {name}')
-    try: import open_clip
-    except ImportError as e: raise OSError(f'the CLIP score of {name} needs open_clip ({e.name} is missing): pip install open_clip_torch') from None
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f'{weights} does not exist: expected a file of open_clip weights for {name}')
+    try:
+        import open_clip
+    except ImportError as e:
+        raise OSError(
+            f'the CLIP score of {name} needs open_clip ({e.name} is missing): pip install open_clip_torch'
+        ) from None
     from minisd.base.viz import to_pil
+
     net, _, prepare = open_clip.create_model_and_transforms(name, pretrained=str(weights))
     words = open_clip.get_tokenizer(name)
     with torch.no_grad():
-        img = torch.cat([net.eval().encode_image(torch.stack([prepare(to_pil(x)) for x in b])) for b in images.split(batch)])
-        txt = torch.cat([net.encode_text(words(texts[i:i + batch])) for i in range(0, len(texts), batch)])
-    own = 100*F.cosine_similarity(img, txt)
-    return dict(clip_score=own.mean().item(), error=(own.std()/len(own)**0.5).item(), pictures=len(texts), network=f'{name}, {Path(weights).name}')
+        img = torch.cat(
+            [net.eval().encode_image(torch.stack([prepare(to_pil(x)) for x in b])) for b in images.split(batch)]
+        )
+        txt = torch.cat([net.encode_text(words(texts[i : i + batch])) for i in range(0, len(texts), batch)])
+    own = 100 * F.cosine_similarity(img, txt)
+    return dict(
+        clip_score=own.mean().item(),
+        error=(own.std() / len(own) ** 0.5).item(),
+        pictures=len(texts),
+        network=f'{name}, {Path(weights).name}',
+    )

@@ -19,11 +19,26 @@ from ..world.phrases import STYLES
 from ..world.dataset import World
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from ..world.probe import ATTRIBUTES, load_probe, score
-from .metrics import SD_VAE_BAR, class_templates, commit, flow_bins, interval, lpips, psnr, recall, reconstruct, reconstruction, sample_captions, sharpness, zero_shot
+from minisd.measuring.metrics import (
+    SD_VAE_BAR,
+    class_templates,
+    commit,
+    flow_bins,
+    interval,
+    lpips,
+    psnr,
+    recall,
+    reconstruct,
+    reconstruction,
+    sample_captions,
+    sharpness,
+    zero_shot,
+)
 from ..pictures.sources import HOLDOUT, Row, Source, open_source, say_notes, split_of
 
 # %% ../../nbs/measuring/evaluation.ipynb #5c5372a4
 CLASS_SENTENCES = 'a photo of a {}', 'a photo of {}', 'a picture of a {}', '{}'
+
 
 def classes_in(
     rows: list[Row],
@@ -31,13 +46,24 @@ def classes_in(
     source: Source,  # for messages
 ) -> list[str] | None:  # of each row
     "The class of each picture, two at least."
-    if column is None: return None
+    if column is None:
+        return None
     have = sorted({k for r in rows for k in r.meta})
-    if column not in have: raise ValueError(f'{source.spec} has no column {column!r}: there are {", ".join(have) or "none but captions"} (--class-column)')
+    if column not in have:
+        raise ValueError(
+            f'{source.spec} has no column {column!r}: there are {", ".join(have) or "none but captions"} (--class-column)'
+        )
     out = [str(r.meta.get(column) or '').strip() for r in rows]
-    if n := out.count(''): raise ValueError(f'{source.spec}: {n} of {len(rows)} held-out pictures have no {column!r}: give each one, or leave --class-column out')
-    if len(set(out)) < 2: raise ValueError(f'{source.spec}: all {len(rows)} held-out pictures are {column} {out[0]!r}: naming classes takes two')
+    if n := out.count(''):
+        raise ValueError(
+            f'{source.spec}: {n} of {len(rows)} held-out pictures have no {column!r}: give each one, or leave --class-column out'
+        )
+    if len(set(out)) < 2:
+        raise ValueError(
+            f'{source.spec}: all {len(rows)} held-out pictures are {column} {out[0]!r}: naming classes takes two'
+        )
     return out
+
 
 def sentences_of(
     classes: list[str],
@@ -50,6 +76,7 @@ def sentences_of(
 @dataclass
 class Held:
     "Held-out pairs, and other pictures to compare with."
+
     images: Tensor  # (n, 3, H, W) uint8
     texts: list[str]  # n captions
     others: Tensor  # (m, 3, H, W) uint8
@@ -59,34 +86,59 @@ class Held:
     column: str | None = None  # that column
 
     @property
-    def apart(self) -> bool: return self.others is not self.images  # whether no picture is in both parts
+    def apart(self) -> bool:
+        return self.others is not self.images  # whether no picture is in both parts
+
 
 def held_pairs(
     data: str = 'world',  # "world", or anything `minisd.pictures.sources.open_source` opens
     n: int = 500,  # pairs
     size: int = 64,  # side of the pictures, pixels
     style: str = 'rich',  # of the world's captions
-    holdout: float | None = None,  # share of the rows that training has held out, where a source has no validation split; None: as in training
+    holdout: float
+    | None = None,  # share of the rows that training has held out, where a source has no validation split; None: as in training
     least: int = 200,  # of each part; with fewer, one part is used for both
     column: str | None = None,  # with the class of each picture, such as 'label' in class folders
     **options,  # passed on to `open_source`
 ) -> Held:
     "Pairs that were not trained on."
-    number('n', n, 1, 10**6, whole=True), choice('style', style, STYLES), number('holdout', 0 if holdout is None else holdout, 0, 1)
+    (
+        number('n', n, 1, 10**6, whole=True),
+        choice('style', style, STYLES),
+        number('holdout', 0 if holdout is None else holdout, 0, 1),
+    )
     if data == 'world':
-        w = World('validation', size, 2*n, style)
+        w = World('validation', size, 2 * n, style)
         return Held(w.images()[:n], w.texts()[:n], w.images()[n:], w.scenes()[:n], data)
     from minisd.pictures.stream import VALIDATION, held_rows
+
     data = plain_path(data)
     source = open_source(data, **options)
     say_notes(source)
-    own = options.get('split') or next((s for s in VALIDATION if s in source.splits and source.split), None)          # a split that was asked for is taken whole
-    if own and holdout is not None: raise ValueError(f'{data}: the split {own} is asked, all of it: leave holdout out (--holdout)')
-    if own and source.split != own: source = open_source(data, **options | dict(split=own))
-    images, rows = held_rows(source, size, 2*n, None if own else lambda key: split_of(key, HOLDOUT if holdout is None else holdout) == 'validation')
-    half = min(n, len(images) if len(images) < 2*least else len(images)//2)
+    own = options.get('split') or next(
+        (s for s in VALIDATION if s in source.splits and source.split), None
+    )  # a split that was asked for is taken whole
+    if own and holdout is not None:
+        raise ValueError(f'{data}: the split {own} is asked, all of it: leave holdout out (--holdout)')
+    if own and source.split != own:
+        source = open_source(data, **options | dict(split=own))
+    images, rows = held_rows(
+        source,
+        size,
+        2 * n,
+        None if own else lambda key: split_of(key, HOLDOUT if holdout is None else holdout) == 'validation',
+    )
+    half = min(n, len(images) if len(images) < 2 * least else len(images) // 2)
     part, texts = images[:half], [r.texts[0] for r in rows[:half]]
-    return Held(part, texts, part if len(images) < 2*least else images[half:2*half], None, data, classes_in(rows[:half], column, source), column)
+    return Held(
+        part,
+        texts,
+        part if len(images) < 2 * least else images[half : 2 * half],
+        None,
+        data,
+        classes_in(rows[:half], column, source),
+        column,
+    )
 
 # %% ../../nbs/measuring/evaluation.ipynb #35f64f84
 def assess_vae(
@@ -94,11 +146,19 @@ def assess_vae(
     images: Tensor,  # (n, 3, H, W) uint8, held out
 ) -> dict:
     "How close and how sharp reconstructions are: means over pictures, with standard errors."
-    xhat, x, n = reconstruct(pipe.vae, images), images/255, len(images)
-    error = lambda v: (v.std()/n**0.5).item() if n > 1 else None
+    xhat, x, n = reconstruct(pipe.vae, images), images / 255, len(images)
+    error = lambda v: (v.std() / n**0.5).item() if n > 1 else None
     p, s = psnr(xhat, x), sharpness(xhat, x)
-    s = s[~s.isnan()]                                             # of a plain colour there is none
-    return reconstruction(xhat, images) | dict(psnr_error=error(p), sharpness=s.mean().item() if len(s) else None, sharpness_error=(s.std()/len(s)**0.5).item() if len(s) > 1 else None, **lpips(xhat, x), pictures=n, size=images.shape[-1])
+    s = s[~s.isnan()]  # of a plain colour there is none
+    return reconstruction(xhat, images) | dict(
+        psnr_error=error(p),
+        sharpness=s.mean().item() if len(s) else None,
+        sharpness_error=(s.std() / len(s) ** 0.5).item() if len(s) > 1 else None,
+        **lpips(xhat, x),
+        pictures=n,
+        size=images.shape[-1],
+    )
+
 
 def assess_clip(
     pipe,  # a `minisd.inference.Pipeline`
@@ -106,13 +166,24 @@ def assess_clip(
 ) -> dict:
     "Recall both ways with 95 % intervals; on the world, and where classes are known, the accuracy of naming them."
     got = recall(pipe.clip, pipe.tokenizer, held.images, held.texts)
-    for way in ('text_to_image', 'image_to_text'): got[f'{way}_interval'] = {k: interval(p, got['pairs']) for k, p in got[way].items()}
-    if held.classes: return got | dict(zero_shot={held.column: zero_shot(pipe.clip, pipe.tokenizer, held.images, held.classes, sentences_of(held.classes))})
-    if not held.scenes: return got
+    for way in ('text_to_image', 'image_to_text'):
+        got[f'{way}_interval'] = {k: interval(p, got['pairs']) for k, p in got[way].items()}
+    if held.classes:
+        return got | dict(
+            zero_shot={
+                held.column: zero_shot(pipe.clip, pipe.tokenizer, held.images, held.classes, sentences_of(held.classes))
+            }
+        )
+    if not held.scenes:
+        return got
     one = [i for i, s in enumerate(held.scenes) if len(s.subjects) == 1]
     cases = {a: (held.images, [getattr(s, a) for s in held.scenes]) for a in ('time', 'terrain', 'weather')}
-    if one: cases['kind'] = held.images[one], [held.scenes[i].subjects[0].kind for i in one]
-    return got | dict(zero_shot={a: zero_shot(pipe.clip, pipe.tokenizer, *case, class_templates()[a]) for a, case in cases.items()})
+    if one:
+        cases['kind'] = held.images[one], [held.scenes[i].subjects[0].kind for i in one]
+    return got | dict(
+        zero_shot={a: zero_shot(pipe.clip, pipe.tokenizer, *case, class_templates()[a]) for a, case in cases.items()}
+    )
+
 
 def assess_pictures(
     made: Tensor,  # (n, 3, H, W) in [0, 1], of the captions
@@ -121,17 +192,23 @@ def assess_pictures(
     open_clip: tuple[str, str] | None = None,  # architecture and file of weights
 ) -> dict:
     "Do pictures fit their captions, and are they like real ones? With what real pictures get beside each."
-    real, block = held.images/255, max(2, min(100, len(made)//4))
+    real, block = held.images / 255, max(2, min(100, len(made) // 4))
     out = dict(clip=clip_score(made, held.texts), clip_real=clip_score(real, held.texts), apart=held.apart)
     feats = Features().all(held.others)
     ways = {'': (feats, Features().all)}
-    if inception: ways['inception_'] = inception_features(held.others, inception), lambda x: inception_features(x, inception)
+    if inception:
+        ways['inception_'] = inception_features(held.others, inception), lambda x: inception_features(x, inception)
     for name, (ref, f) in ways.items():
         for who, x in dict(made=made, real=real).items() if held.apart else [('made', made)]:
             v = f(x)
-            if len(made) >= 4: out[f'{name}kid_{who}'] = kid(ref, v, block)
+            if len(made) >= 4:
+                out[f'{name}kid_{who}'] = kid(ref, v, block)
             out[f'{name}fid_{who}'] = fid(ref, v)
-    if open_clip: out |= dict(open_clip=open_clip_score(made, held.texts, *open_clip), open_clip_real=open_clip_score(real, held.texts, *open_clip))
+    if open_clip:
+        out |= dict(
+            open_clip=open_clip_score(made, held.texts, *open_clip),
+            open_clip_real=open_clip_score(real, held.texts, *open_clip),
+        )
     return out
 
 # %% ../../nbs/measuring/evaluation.ipynb #cd83ce55
@@ -150,25 +227,51 @@ def assess(
 ) -> dict:  # sections "vae", "clip", "flow", "score" (on the world) and "pictures", and how they were taken
     "Measure a model: VAE, CLIP, velocity, pictures."
     from minisd.inference import Pipeline
+
     number('batch', batch, 1, 10**6, whole=True), number('n', n, 2, 10**6, whole=True)
     for f in (inception, open_clip and open_clip[1]):
-        if f and not Path(f).is_file(): raise FileNotFoundError(f'{f} does not exist: name the file with the weights')
+        if f and not Path(f).is_file():
+            raise FileNotFoundError(f'{f} does not exist: name the file with the weights')
     pipe, began = Pipeline.from_pretrained(model), time.monotonic()
-    pipe.prepare(['a lake'], steps, guidance)                     # say what is wrong before anything is drawn
+    pipe.prepare(['a lake'], steps, guidance)  # say what is wrong before anything is drawn
     held = held_pairs(data, n, pipe.vae.cfg.image_size, style, **options)
     made, used, seconds = sample_captions(pipe, held.texts, steps, guidance, seed, batch)
-    out = dict(model=str(model), settings=dict(data=held.data, captions=len(held.texts), style=style if held.scenes else None, batch=batch, seed=seed) | used,
-               vae=assess_vae(pipe, held.images), clip=assess_clip(pipe, held), flow=flow_bins(pipe, held.images, held.texts, min(10, len(held.texts)), draws=2, seed=seed))
+    out = dict(
+        model=str(model),
+        settings=dict(
+            data=held.data, captions=len(held.texts), style=style if held.scenes else None, batch=batch, seed=seed
+        )
+        | used,
+        vae=assess_vae(pipe, held.images),
+        clip=assess_clip(pipe, held),
+        flow=flow_bins(pipe, held.images, held.texts, min(10, len(held.texts)), draws=2, seed=seed),
+    )
     if held.scenes:
-        probe, count = load_probe(), lambda a: sum(len(s.subjects) for s in held.scenes) if a in ('subject', 'colour', 'depth') else len(held.scenes)
-        out |= dict(score=score(made, held.scenes, probe), score_real=score(held.images, held.scenes, probe), counts={a: count(a) for a in ATTRIBUTES})
+        probe, count = (
+            load_probe(),
+            lambda a: (
+                sum(len(s.subjects) for s in held.scenes) if a in ('subject', 'colour', 'depth') else len(held.scenes)
+            ),
+        )
+        out |= dict(
+            score=score(made, held.scenes, probe),
+            score_real=score(held.images, held.scenes, probe),
+            counts={a: count(a) for a in ATTRIBUTES},
+        )
     out['pictures'] = assess_pictures(made, held, inception, open_clip)
-    return out | dict(seconds_per_picture=round(seconds, 4), minutes=round((time.monotonic() - began)/60, 2), machine=machine(), commit=commit(), date=str(date.today()))
+    return out | dict(
+        seconds_per_picture=round(seconds, 4),
+        minutes=round((time.monotonic() - began) / 60, 2),
+        machine=machine(),
+        commit=commit(),
+        date=str(date.today()),
+    )
 
 # %% ../../nbs/measuring/evaluation.ipynb #d9184945
 @dataclass(frozen=True)
 class Measure:
     "A line of the table."
+
     name: str
     value: float
     error: float | None = None  # standard error
@@ -178,12 +281,15 @@ class Measure:
 
     def __str__(self) -> str:
         "Value with its interval or its standard error."
-        if self.bounds: return f'{digits(self.value)} ({digits(self.bounds[0])} to {digits(self.bounds[1])})'
+        if self.bounds:
+            return f'{digits(self.value)} ({digits(self.bounds[0])} to {digits(self.bounds[1])})'
         return digits(self.value) + (f' ± {digits(self.error)}' if self.error is not None else '')
+
 
 def digits(x: float | None) -> str:
     "Three decimals, two of large numbers."
     return '' if x is None else f'{x:.2f}' if abs(x) >= 10 else f'{x:.3f}'
+
 
 def share(
     name: str,
@@ -193,7 +299,7 @@ def share(
 ) -> Measure:
     "A share, with Wilson's interval; its standard error is a quarter of it, so that 20 of 20 has one too."
     low, high = interval(p, n)
-    return Measure(name, p, (high - low)/(2*1.96), 'higher', real, (low, high))
+    return Measure(name, p, (high - low) / (2 * 1.96), 'higher', real, (low, high))
 
 # %% ../../nbs/measuring/evaluation.ipynb #6fda86bb
 def measures(
@@ -201,22 +307,70 @@ def measures(
 ) -> list[Measure]:
     "A result as lines."
     v, c, p = result['vae'], result['clip'], result['pictures']
-    at = lambda d, k: d.get(k, d.get(str(k)))                     # JSON has no whole numbers as keys
+    at = lambda d, k: d.get(k, d.get(str(k)))  # JSON has no whole numbers as keys
     out = [Measure('VAE: PSNR, dB', v['psnr'], v['psnr_error']), Measure('VAE: SSIM', v['ssim'])]
-    if v['sharpness'] is not None: out.append(Measure('VAE: sharpness', v['sharpness'], v['sharpness_error'], 'near 1', 1.))
-    if v['lpips'] is not None: out.append(Measure('VAE: LPIPS', v['lpips'], None, 'lower', 0.))
+    if v['sharpness'] is not None:
+        out.append(Measure('VAE: sharpness', v['sharpness'], v['sharpness_error'], 'near 1', 1.0))
+    if v['lpips'] is not None:
+        out.append(Measure('VAE: LPIPS', v['lpips'], None, 'lower', 0.0))
     for way, words in dict(text_to_image='caption to picture', image_to_text='picture to caption').items():
         out += [share(f'CLIP: R@{k}, {words}', at(c[way], k), c['pairs']) for k in (1, 5, 10)]
-    out += [share(f'CLIP: {a} named, of {z["classes"]}', z['accuracy'], z['pictures']) for a, z in c.get('zero_shot', {}).items()]
-    out += [Measure('velocity: flow loss', result['flow']['mean'], sum(e*e for e in result['flow']['error'])**0.5/len(result['flow']['error']), 'lower')]
+    out += [
+        share(f'CLIP: {a} named, of {z["classes"]}', z['accuracy'], z['pictures'])
+        for a, z in c.get('zero_shot', {}).items()
+    ]
+    out += [
+        Measure(
+            'velocity: flow loss',
+            result['flow']['mean'],
+            sum(e * e for e in result['flow']['error']) ** 0.5 / len(result['flow']['error']),
+            'lower',
+        )
+    ]
     if 'score' in result:
-        out += [share(f'pictures: {a}', result['score'][a], result['counts'][a], result['score_real'][a]) for a in ATTRIBUTES]
+        out += [
+            share(f'pictures: {a}', result['score'][a], result['counts'][a], result['score_real'][a])
+            for a in ATTRIBUTES
+        ]
         out.append(Measure('pictures: mean of the seven', result['score']['mean'], real=result['score_real']['mean']))
-    out.append(Measure('pictures: CLIP score (nano\'s towers)', p['clip']['clip_score'], p['clip']['error'], real=p['clip_real']['clip_score']))
-    if 'open_clip' in p: out.append(Measure(f'pictures: CLIP score ({p["open_clip"]["network"]})', p['open_clip']['clip_score'], p['open_clip']['error'], real=p['open_clip_real']['clip_score']))
+    out.append(
+        Measure(
+            'pictures: CLIP score (nano\'s towers)',
+            p['clip']['clip_score'],
+            p['clip']['error'],
+            real=p['clip_real']['clip_score'],
+        )
+    )
+    if 'open_clip' in p:
+        out.append(
+            Measure(
+                f'pictures: CLIP score ({p["open_clip"]["network"]})',
+                p['open_clip']['clip_score'],
+                p['open_clip']['error'],
+                real=p['open_clip_real']['clip_score'],
+            )
+        )
     for net, words in dict([('', "nano's tower"), ('inception_', 'Inception')]).items():
-        if f'{net}kid_made' in p: out.append(Measure(f'pictures: KID × 1000 ({words})', 1000*p[f'{net}kid_made']['kid'], 1000*p[f'{net}kid_made']['error'], 'lower', 1000*p[f'{net}kid_real']['kid'] if f'{net}kid_real' in p else None))
-        if f'{net}fid_made' in p: out.append(Measure(f'pictures: FID@{p[f"{net}fid_made"]["made"]} ({words})', p[f'{net}fid_made']['fid'], None, 'lower', p[f'{net}fid_real']['fid'] if f'{net}fid_real' in p else None))
+        if f'{net}kid_made' in p:
+            out.append(
+                Measure(
+                    f'pictures: KID × 1000 ({words})',
+                    1000 * p[f'{net}kid_made']['kid'],
+                    1000 * p[f'{net}kid_made']['error'],
+                    'lower',
+                    1000 * p[f'{net}kid_real']['kid'] if f'{net}kid_real' in p else None,
+                )
+            )
+        if f'{net}fid_made' in p:
+            out.append(
+                Measure(
+                    f'pictures: FID@{p[f"{net}fid_made"]["made"]} ({words})',
+                    p[f'{net}fid_made']['fid'],
+                    None,
+                    'lower',
+                    p[f'{net}fid_real']['fid'] if f'{net}fid_real' in p else None,
+                )
+            )
     return out
 
 # %% ../../nbs/measuring/evaluation.ipynb #3a934fce
@@ -225,62 +379,126 @@ def footnote(r: dict) -> str:
     s, (lo, hi) = r['settings'], r['settings']['guidance_interval']
     when = f' for t from {lo:g} to {hi:g}' if (lo, hi) != (0, 1) else ''
     style = f' ({s["style"]})' if s['style'] else ''
-    return (f'{r["model"]}: {s["captions"]} held-out captions of {s["data"]}{style}, batches of {s["batch"]}; {s["steps"]} steps ({s["solver"]}, {s["evaluations"]:g} evaluations of the network a picture), '
-            f'guidance {s["guidance_scale"]:g}{when}, seed {s["seed"]}, {s["dtype"]}; {r["seconds_per_picture"]:.2f} s a picture on {r["machine"]["gpu"] or r["machine"]["cpu"]}, {r["machine"]["cores"]} cores; '
-            f'commit {r["commit"]}, {r["date"]}.' + ('' if r['pictures']['apart'] else ' Too few held-out pictures for two parts: distances are to the pictures of the captions themselves.'))
+    return (
+        f'{r["model"]}: {s["captions"]} held-out captions of {s["data"]}{style}, batches of {s["batch"]}; {s["steps"]} steps ({s["solver"]}, {s["evaluations"]:g} evaluations of the network a picture), '
+        f'guidance {s["guidance_scale"]:g}{when}, seed {s["seed"]}, {s["dtype"]}; {r["seconds_per_picture"]:.2f} s a picture on {r["machine"]["gpu"] or r["machine"]["cpu"]}, {r["machine"]["cores"]} cores; '
+        f'commit {r["commit"]}, {r["date"]}.'
+        + (
+            ''
+            if r['pictures']['apart']
+            else ' Too few held-out pictures for two parts: distances are to the pictures of the captions themselves.'
+        )
+    )
+
 
 def comparison(
     results: list[dict],  # as `assess` returns them
 ) -> str:  # Markdown
     "A table with a column a result; of two also their difference, marked where it exceeds two standard errors."
     asked = [{k: r['settings'][k] for k in ('data', 'captions', 'style', 'seed')} for r in results]
-    for a in asked: a['data'] = plain_path(a['data'], absolute=True)
-    if diff := [a for a in asked if a != asked[0]]: raise ValueError(f'results on {asked[0]} and {diff[0]} cannot be compared: measure them on the same')
+    for a in asked:
+        a['data'] = plain_path(a['data'], absolute=True)
+    if diff := [a for a in asked if a != asked[0]]:
+        raise ValueError(f'results on {asked[0]} and {diff[0]} cannot be compared: measure them on the same')
     lines, two = [{m.name: m for m in measures(r)} for r in results], len(results) == 2
-    rows = [['measure', 'better', *(Path(r['model']).name for r in results), *(['difference'] if two else []), 'real pictures']]
+    rows = [
+        [
+            'measure',
+            'better',
+            *(Path(r['model']).name for r in results),
+            *(['difference'] if two else []),
+            'real pictures',
+        ]
+    ]
     for name in dict.fromkeys(n for ms in lines for n in ms):
         ms = [l.get(name) for l in lines]
         first = next(m for m in ms if m)
         more = []
         if two and all(ms):
-            d, e = ms[1].value - ms[0].value, None if None in (ms[0].error, ms[1].error) else (ms[0].error**2 + ms[1].error**2)**0.5
-            more = [f'{d:+.3f}' + (' *' if e is not None and abs(d) > 2*e else '')]
-        rows.append([name, first.better, *(str(m or '') for m in ms), *(more or ['']*two), digits(first.real)])
+            d, e = (
+                ms[1].value - ms[0].value,
+                None if None in (ms[0].error, ms[1].error) else (ms[0].error ** 2 + ms[1].error ** 2) ** 0.5,
+            )
+            more = [f'{d:+.3f}' + (' *' if e is not None and abs(d) > 2 * e else '')]
+        rows.append([name, first.better, *(str(m or '') for m in ms), *(more or [''] * two), digits(first.real)])
     line = lambda cells: '| ' + ' | '.join(cells) + ' |'
     k, bar, why = len(results[0]['flow']['loss']), SD_VAE_BAR, results[0]['vae'].get('why')
-    bins = [line([f'flow loss for t up to …', *(f'{(i + 1)/k:g}' for i in range(k))]), line(['---']*(k + 1))]
-    bins += [line([Path(r['model']).name, *(f'{l:.3f} ± {e:.3f}' for l, e in zip(r['flow']['loss'], r['flow']['error']))]) for r in results]
-    notes = ['± is one standard error, brackets a 95 % interval' + ('; * marks a difference of more than two standard errors.' if two else '.'), *(footnote(r) for r in results),
-             f'For the VAE the bar is {bar["on"]}: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first, of {bar["parameters"]/1e6:.1f} M parameters.' + (f' No LPIPS: {why}.' if why else '')]
+    bins = [line([f'flow loss for t up to …', *(f'{(i + 1) / k:g}' for i in range(k))]), line(['---'] * (k + 1))]
+    bins += [
+        line([Path(r['model']).name, *(f'{l:.3f} ± {e:.3f}' for l, e in zip(r['flow']['loss'], r['flow']['error']))])
+        for r in results
+    ]
+    notes = [
+        '± is one standard error, brackets a 95 % interval'
+        + ('; * marks a difference of more than two standard errors.' if two else '.'),
+        *(footnote(r) for r in results),
+        f'For the VAE the bar is {bar["on"]}: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first, of {bar["parameters"] / 1e6:.1f} M parameters.'
+        + (f' No LPIPS: {why}.' if why else ''),
+    ]
     c = results[0]['clip']
-    if c['ceiling'] < 1: notes.append(f'{c["captions"]} different captions among {c["pairs"]} pairs: R@1 can be at most {c["ceiling"]:.3f}.')
-    if named := c.get('zero_shot'): notes.append('Classes named by chance: ' + ', '.join(f'{a} {z["chance"]:.3f}' for a, z in named.items()) + '.')
-    return '\n'.join([line(rows[0]), line(['---']*len(rows[0])), *map(line, rows[1:]), '', *bins, '', '\n\n'.join(notes)])
+    if c['ceiling'] < 1:
+        notes.append(
+            f'{c["captions"]} different captions among {c["pairs"]} pairs: R@1 can be at most {c["ceiling"]:.3f}.'
+        )
+    if named := c.get('zero_shot'):
+        notes.append('Classes named by chance: ' + ', '.join(f'{a} {z["chance"]:.3f}' for a, z in named.items()) + '.')
+    return '\n'.join(
+        [line(rows[0]), line(['---'] * len(rows[0])), *map(line, rows[1:]), '', *bins, '', '\n\n'.join(notes)]
+    )
 
 # %% ../../nbs/measuring/evaluation.ipynb #8b38cc1f
 def figure(results: list[dict]):  # a matplotlib figure
     "Flow loss by time and, on the world, accuracy by attribute, a colour a model."
     import matplotlib.pyplot as plt
+
     scored = all('score' in r for r in results)
-    fig, axes = plt.subplots(1, 2 if scored else 1, squeeze=False, figsize=(9.5 if scored else 5, 3.2), layout='constrained')
+    fig, axes = plt.subplots(
+        1, 2 if scored else 1, squeeze=False, figsize=(9.5 if scored else 5, 3.2), layout='constrained'
+    )
     axes = axes[0]
     names = [Path(r['model']).name for r in results]
     names = [n if names.count(n) == 1 else f'{n}, {r["settings"]["steps"]} steps' for n, r in zip(names, results)]
     for j, (name, r) in enumerate(zip(names, results)):
-        f = r['flow']; k = len(f['loss'])
-        axes[0].errorbar([(i + 0.5)/k for i in range(k)], f['loss'], f['error'], marker='o', ms=6 - 3*j/len(results), ls=('-', '--', ':')[j % 3], capsize=2, label=name)
-    axes[0].set(xlabel='t (0: noise, 1: data)', ylabel='held-out flow loss', xlim=(0, 1)); axes[0].legend(frameon=False)
+        f = r['flow']
+        k = len(f['loss'])
+        axes[0].errorbar(
+            [(i + 0.5) / k for i in range(k)],
+            f['loss'],
+            f['error'],
+            marker='o',
+            ms=6 - 3 * j / len(results),
+            ls=('-', '--', ':')[j % 3],
+            capsize=2,
+            label=name,
+        )
+    axes[0].set(xlabel='t (0: noise, 1: data)', ylabel='held-out flow loss', xlim=(0, 1))
+    axes[0].legend(frameon=False)
     if scored:
-        width = 0.8/len(results)
+        width = 0.8 / len(results)
         for j, (name, r) in enumerate(zip(names, results)):
-            at = [i + (j - (len(results) - 1)/2)*width for i in range(len(ATTRIBUTES))]
-            axes[1].bar(at, [r['score'][a] for a in ATTRIBUTES], width*0.9, yerr=[(r['score'][a]*(1 - r['score'][a])/r['counts'][a])**0.5 for a in ATTRIBUTES], capsize=2, label=name)
+            at = [i + (j - (len(results) - 1) / 2) * width for i in range(len(ATTRIBUTES))]
+            axes[1].bar(
+                at,
+                [r['score'][a] for a in ATTRIBUTES],
+                width * 0.9,
+                yerr=[(r['score'][a] * (1 - r['score'][a]) / r['counts'][a]) ** 0.5 for a in ATTRIBUTES],
+                capsize=2,
+                label=name,
+            )
         axes[1].plot(range(len(ATTRIBUTES)), [results[0]['score_real'][a] for a in ATTRIBUTES], 'k_', ms=22)
-        axes[1].set(ylabel='share that is right (line: real pictures)', ylim=(0, 1.05), xticks=range(len(ATTRIBUTES)), xticklabels=ATTRIBUTES); axes[1].legend(frameon=False, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.))
+        axes[1].set(
+            ylabel='share that is right (line: real pictures)',
+            ylim=(0, 1.05),
+            xticks=range(len(ATTRIBUTES)),
+            xticklabels=ATTRIBUTES,
+        )
+        axes[1].legend(frameon=False, ncols=3, loc='lower center', bbox_to_anchor=(0.5, 1.0))
         axes[1].tick_params('x', rotation=20)
-    for ax in axes: ax.spines[['top', 'right']].set_visible(False)
+    for ax in axes:
+        ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)
     return fig
+
 
 def write(
     results: list[dict],  # as `assess` returns them
@@ -288,8 +506,9 @@ def write(
 ) -> list[Path]:  # what was written
     "Results as JSON, table and figure; as JSON alone if a file is named."
     out = home(out)
-    if out.suffix == '.json': return [write_json(out, results[0] if len(results) == 1 else dict(results=results))]
-    write_atomic(out/'evaluation.md', lambda p: p.write_text(comparison(results) + '\n', encoding='utf-8'))
+    if out.suffix == '.json':
+        return [write_json(out, results[0] if len(results) == 1 else dict(results=results))]
+    write_atomic(out / 'evaluation.md', lambda p: p.write_text(comparison(results) + '\n', encoding='utf-8'))
     picture = dict(format='png', dpi=110, facecolor='white')
-    write_atomic(out/'evaluation.png', lambda p: figure(results).savefig(p, **picture))
-    return [write_json(out/'evaluation.json', dict(results=results)), out/'evaluation.md', out/'evaluation.png']
+    write_atomic(out / 'evaluation.png', lambda p: figure(results).savefig(p, **picture))
+    return [write_json(out / 'evaluation.json', dict(results=results)), out / 'evaluation.md', out / 'evaluation.png']

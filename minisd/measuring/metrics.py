@@ -33,8 +33,11 @@ def psnr(
 ) -> Tensor:  # (n,) dB; infinite for equal pictures
     "Peak signal-to-noise ratio of each pair of pictures."
     if a.shape != b.shape or not (a.is_floating_point() and b.is_floating_point()):
-        raise ValueError(f'pictures of shape {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}: they must be floats of one shape')
-    return -10*(a - b).square().flatten(1).mean(1).log10()
+        raise ValueError(
+            f'pictures of shape {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}: they must be floats of one shape'
+        )
+    return -10 * (a - b).square().flatten(1).mean(1).log10()
+
 
 @torch.no_grad()
 def reconstruct(
@@ -44,7 +47,10 @@ def reconstruct(
 ) -> Tensor:  # (n, 3, H, W) float in [0, 1], on the CPU
     "What is left of pictures after the VAE, taken at the mode."
     device = next(vae.parameters()).device
-    return torch.cat([from_unit(vae.decode(vae.encode(to_unit(b.to(device))).mode())).cpu() for b in images.split(batch)])
+    return torch.cat(
+        [from_unit(vae.decode(vae.encode(to_unit(b.to(device))).mode())).cpu() for b in images.split(batch)]
+    )
+
 
 def reconstruction(
     xhat: Tensor,  # (n, 3, H, W) in [0, 1], as `reconstruct` gives it
@@ -52,25 +58,38 @@ def reconstruction(
 ) -> dict:  # mean PSNR in dB and mean SSIM
     "How close reconstructions are."
     from kornia.metrics import ssim
-    pairs = [(a, b/255) for a, b in zip(xhat.split(64), images.split(64))]
-    return dict(psnr=torch.cat([psnr(a, b) for a, b in pairs]).mean().item(), ssim=torch.cat([ssim(a, b, 11).mean((1, 2, 3)) for a, b in pairs]).mean().item())
+
+    pairs = [(a, b / 255) for a, b in zip(xhat.split(64), images.split(64))]
+    return dict(
+        psnr=torch.cat([psnr(a, b) for a, b in pairs]).mean().item(),
+        ssim=torch.cat([ssim(a, b, 11).mean((1, 2, 3)) for a, b in pairs]).mean().item(),
+    )
 
 # %% ../../nbs/measuring/metrics.ipynb #7b136d3b
 def gradient_energy(x: Tensor) -> Tensor:  # (n, 3, h, w) -> (n,)
     "Sum of squared differences of neighbouring pixels."
     return x.diff(dim=2).square().sum((1, 2, 3)) + x.diff(dim=3).square().sum((1, 2, 3))
 
+
 def sharpness(
     xhat: Tensor,  # (n, 3, h, w) in [0, 1]
     x: Tensor,  # (n, 3, h, w) in [0, 1], the originals
 ) -> Tensor:  # (n,); 1: as sharp as the original, below: blurred, above: noisy; NaN where the original is of one colour
     "Gradient energy of pictures, over that of their originals."
-    if xhat.shape != x.shape: raise ValueError(f'pictures of shape {tuple(xhat.shape)} and {tuple(x.shape)}: they must be of one shape')
+    if xhat.shape != x.shape:
+        raise ValueError(f'pictures of shape {tuple(xhat.shape)} and {tuple(x.shape)}: they must be of one shape')
     e = gradient_energy(x)
-    return torch.where(e > 1e-6*x[0].numel(), gradient_energy(xhat)/e, torch.nan)
+    return torch.where(e > 1e-6 * x[0].numel(), gradient_energy(xhat) / e, torch.nan)
 
 # %% ../../nbs/measuring/metrics.ipynb #13c0ed64
-SD_VAE_BAR = dict(psnr=23.4, ssim=0.69, parameters=83.65e6, on='COCO 2017 val at 256 px, 5,000 pictures', source='huggingface.co/stabilityai/sd-vae-ft-ema-original')
+SD_VAE_BAR = dict(
+    psnr=23.4,
+    ssim=0.69,
+    parameters=83.65e6,
+    on='COCO 2017 val at 256 px, 5,000 pictures',
+    source='huggingface.co/stabilityai/sd-vae-ft-ema-original',
+)
+
 
 def lpips(
     a: Tensor,  # (n, 3, h, w) in [0, 1]
@@ -79,11 +98,16 @@ def lpips(
 ) -> dict:  # "lpips", the mean distance; or None and "why"
     "Learned perceptual distance, where torchvision and the classifier's weights are at hand."
     core.choice('net', net, ('alex', 'vgg'))
-    if not find_spec('torchvision'): return dict(lpips=None, why='torchvision is not installed')
+    if not find_spec('torchvision'):
+        return dict(lpips=None, why='torchvision is not installed')
     file = {'alex': 'alexnet-owt-7be5be79.pth', 'vgg': 'vgg16-397923af.pth'}[net]
-    if not (Path(torch.hub.get_dir())/'checkpoints'/file).is_file(): return dict(lpips=None, why=f'{file} is not in {torch.hub.get_dir()}/checkpoints')
+    if not (Path(torch.hub.get_dir()) / 'checkpoints' / file).is_file():
+        return dict(lpips=None, why=f'{file} is not in {torch.hub.get_dir()}/checkpoints')
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
-    return dict(lpips=torch.stack([distance(p, q, net, normalize=True) for p, q in zip(a.split(32), b.split(32))]).mean().item())
+
+    return dict(
+        lpips=torch.stack([distance(p, q, net, normalize=True) for p, q in zip(a.split(32), b.split(32))]).mean().item()
+    )
 
 # %% ../../nbs/measuring/metrics.ipynb #833ecfaf
 def recall_at(
@@ -92,11 +116,13 @@ def recall_at(
     tolerance: float = 1e-5,  # similarities so close count as equal
 ) -> dict[int, float]:  # k -> share of the queries, in [0, 1]
     "Recall at k, ties broken by chance."
-    if sim.ndim != 2 or len(sim) != sim.shape[1] or not len(sim): raise ValueError(f'similarities of shape {tuple(sim.shape)}: they must be square, a row a query')
+    if sim.ndim != 2 or len(sim) != sim.shape[1] or not len(sim):
+        raise ValueError(f'similarities of shape {tuple(sim.shape)}: they must be square, a row a query')
     own = sim.diagonal()[:, None]
     tied = (sim - own).abs() <= tolerance
     above, equal = ((sim > own) & ~tied).sum(1), tied.sum(1)
-    return {k: ((k - above)/equal).clamp(0, 1).mean().item() for k in ks}
+    return {k: ((k - above) / equal).clamp(0, 1).mean().item() for k in ks}
+
 
 def interval(
     p: float,  # share that was seen, in [0, 1]
@@ -104,8 +130,8 @@ def interval(
     z: float = 1.96,  # 1.96 standard errors: 95 %
 ) -> tuple[float, float]:  # low and high
     "Wilson's confidence interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953)."
-    mid, half, down = p + z*z/(2*n), z*math.sqrt(p*(1 - p)/n + z*z/(4*n*n)), 1 + z*z/n
-    return max(0., (mid - half)/down), min(1., (mid + half)/down)
+    mid, half, down = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)), 1 + z * z / n
+    return max(0.0, (mid - half) / down), min(1.0, (mid + half) / down)
 
 # %% ../../nbs/measuring/metrics.ipynb #f778c67e
 @torch.no_grad()
@@ -119,8 +145,14 @@ def embeddings(
     "What both towers make of pairs."
     device = clip.logit_scale.device
     img = torch.cat([clip.encode_image(to_unit(b.to(device))).cpu() for b in images.split(batch)])
-    txt = torch.cat([clip.encode_text(*(v.to(device) for v in tok(texts[i:i + batch])))[1].cpu() for i in range(0, len(texts), batch)])
+    txt = torch.cat(
+        [
+            clip.encode_text(*(v.to(device) for v in tok(texts[i : i + batch])))[1].cpu()
+            for i in range(0, len(texts), batch)
+        ]
+    )
     return img, txt
+
 
 def recall(
     clip,  # a `minisd.clip.CLIP`
@@ -130,21 +162,34 @@ def recall(
     ks: Sequence[int] = (1, 5, 10),
 ) -> dict:  # "text_to_image" and "image_to_text": {k: share}; "ceiling" of R@1, "pairs", "captions" (different ones)
     "Recall at k both ways."
-    if len(images) != len(texts) or not texts: raise ValueError(f'{len(images)} pictures and {len(texts)} captions: recall needs as many of each, at least one')
+    if len(images) != len(texts) or not texts:
+        raise ValueError(
+            f'{len(images)} pictures and {len(texts)} captions: recall needs as many of each, at least one'
+        )
     img, txt = embeddings(clip, tok, images, texts)
     sim, different = txt @ img.T, len(set(texts))
-    return dict(text_to_image=recall_at(sim, ks), image_to_text=recall_at(sim.T, ks), ceiling=different/len(texts), pairs=len(texts), captions=different)
+    return dict(
+        text_to_image=recall_at(sim, ks),
+        image_to_text=recall_at(sim.T, ks),
+        ceiling=different / len(texts),
+        pairs=len(texts),
+        captions=different,
+    )
 
 # %% ../../nbs/measuring/metrics.ipynb #3b777640
 def class_templates(
     n: int = 16,  # sentences a class
 ) -> dict[str, dict[str, list[str]]]:  # attribute -> class -> sentences
     "Captions of the same scenes, with every class in turn put into them."
-    scenes = [scene_of(20_000_000 + i) for i in range(n)]                               # far from training and validation
+    scenes = [scene_of(20_000_000 + i) for i in range(n)]  # far from training and validation
     scenes = [replace(s, subjects=s.subjects[:1]) for s in scenes]
     say = lambda change: [change(s).caption('short' if i % 2 else 'rich', i) for i, s in enumerate(scenes)]
-    out = {a: {k: say(lambda s: replace(s, **{a: k})) for k in classes} for a, classes in (('terrain', TERRAINS), ('time', TIMES), ('weather', WEATHERS))}
+    out = {
+        a: {k: say(lambda s: replace(s, **{a: k})) for k in classes}
+        for a, classes in (('terrain', TERRAINS), ('time', TIMES), ('weather', WEATHERS))
+    }
     return out | dict(kind={k: say(lambda s: replace(s, subjects=(replace(s.subjects[0], kind=k),))) for k in KINDS})
+
 
 @torch.no_grad()
 def zero_shot(
@@ -155,12 +200,19 @@ def zero_shot(
     classes: dict[str, list[str]],  # class -> sentences
 ) -> dict:  # "accuracy" in [0, 1], "interval" of it, "chance", "pictures", "classes"
     "Accuracy of naming a picture's class by the nearest sentence."
-    if bad := set(answers) - set(classes): raise ValueError(f'class {min(bad)!r} has no sentences: there are {", ".join(classes)}')
+    if bad := set(answers) - set(classes):
+        raise ValueError(f'class {min(bad)!r} has no sentences: there are {", ".join(classes)}')
     mean = lambda e: F.normalize(e.mean(0), dim=0)
     protos = torch.stack([mean(embeddings(clip, tok, images[:1], texts)[1]) for texts in classes.values()])
     img, names = embeddings(clip, tok, images, [''])[0], list(classes)
     right = ((img @ protos.T).argmax(1) == torch.tensor([names.index(a) for a in answers])).float().mean().item()
-    return dict(accuracy=right, interval=interval(right, len(answers)), chance=1/len(classes), pictures=len(answers), classes=len(classes))
+    return dict(
+        accuracy=right,
+        interval=interval(right, len(answers)),
+        chance=1 / len(classes),
+        pictures=len(answers),
+        classes=len(classes),
+    )
 
 # %% ../../nbs/measuring/metrics.ipynb #b0c0a24d
 @torch.no_grad()
@@ -177,23 +229,36 @@ def flow_bins(
     from minisd.training.cache import encode
     from minisd.flow import flow_loss
     from minisd.train import cache_texts
-    n, gen, device = len(images)*draws, generator(seed, 'flow bins'), pipe.device
-    if len(images) != len(texts) or n < bins: raise ValueError(f'{len(images)} pictures, {len(texts)} captions and {bins} bins: give as many captions as pictures, and at least a picture a bin')
+
+    n, gen, device = len(images) * draws, generator(seed, 'flow bins'), pipe.device
+    if len(images) != len(texts) or n < bins:
+        raise ValueError(
+            f'{len(images)} pictures, {len(texts)} captions and {bins} bins: give as many captions as pictures, and at least a picture a bin'
+        )
     x1 = torch.cat([encode(pipe.vae, c)[:, 0].float() for c in images.split(batch)]).repeat(draws, 1, 1, 1)
     ctx, mask = cache_texts(pipe.clip, pipe.tokenizer, texts)
-    x0, t, losses = torch.randn(x1.shape, generator=gen), (torch.randperm(n, generator=gen) + 0.5)/n, []
+    x0, t, losses = torch.randn(x1.shape, generator=gen), (torch.randperm(n, generator=gen) + 0.5) / n, []
     for s in torch.arange(n).split(batch):
         rows = x1[s], x0[s], t[s], ctx[s % len(texts)].float(), mask[s % len(texts)]
-        with core.autocast(device, pipe.dtype): losses.append(flow_loss(pipe.unet, *(v.to(device) for v in rows)).cpu())
-    loss, at = torch.cat(losses), (t*bins).long()
+        with core.autocast(device, pipe.dtype):
+            losses.append(flow_loss(pipe.unet, *(v.to(device) for v in rows)).cpu())
+    loss, at = torch.cat(losses), (t * bins).long()
     parts = [loss[at == b] for b in range(bins)]
-    return dict(loss=[p.mean().item() for p in parts], error=[(p.std()/len(p)**0.5).item() for p in parts], mean=loss.mean().item())
+    return dict(
+        loss=[p.mean().item() for p in parts],
+        error=[(p.std() / len(p) ** 0.5).item() for p in parts],
+        mean=loss.mean().item(),
+    )
 
 # %% ../../nbs/measuring/metrics.ipynb #e8cfb83f
 def commit() -> str | None:
     "The checked-out commit of the repository that this package lies in, if it lies in one."
     here = core.PACKAGE
-    r = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=here, capture_output=True, text=True) if (here.parent/'.git').exists() else None
+    r = (
+        subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=here, capture_output=True, text=True)
+        if (here.parent / '.git').exists()
+        else None
+    )
     return r.stdout.strip() or None if r and r.returncode == 0 else None
 
 # %% ../../nbs/measuring/metrics.ipynb #acb3f226
@@ -204,25 +269,35 @@ def sample_captions(
     guidance: float | None = None,  # None: the model's own
     seed: int = 0,  # of the noise
     batch: int = 50,  # pictures at a time
-) -> tuple[Tensor, dict, float]:  # (n, 3, H, W) in [0, 1]; steps, evaluations of the network a picture, solver …; seconds a picture
+) -> tuple[
+    Tensor, dict, float
+]:  # (n, 3, H, W) in [0, 1]; steps, evaluations of the network a picture, solver …; seconds a picture
     "A picture of every caption, each from its own noise, and how it was made."
     from tqdm.auto import tqdm
+
     made, start, passes, net, n = [], time.monotonic(), 0, pipe.net, len(texts)
+
     def counted(x, *args):
         nonlocal passes
         passes += len(x)
         return net(x, *args)
+
     gens = [generator(seed, 'evaluate', i) for i in range(n)]
-    pipe.prepare(texts[:1], steps, guidance)                                               # say what is wrong before the bar
+    pipe.prepare(texts[:1], steps, guidance)  # say what is wrong before the bar
     pipe.net = counted
     try:
         for i in tqdm(range(0, n, batch), desc='sampling', unit='batch'):
-            o = pipe(texts[i:i + batch], steps, guidance, generator=gens[i:i + batch], output_type='pt')
+            o = pipe(texts[i : i + batch], steps, guidance, generator=gens[i : i + batch], output_type='pt')
             made.append(o.images)
-    finally: pipe.net = net
+    finally:
+        pipe.net = net
     used = o.settings[0]
-    settings = dict(steps=used['num_inference_steps'], evaluations=round(passes/n, 2), **{k: used[k] for k in ('solver', 'shift', 'guidance_scale', 'guidance_interval', 'dtype')})
-    return torch.cat(made), settings, (time.monotonic() - start)/n
+    settings = dict(
+        steps=used['num_inference_steps'],
+        evaluations=round(passes / n, 2),
+        **{k: used[k] for k in ('solver', 'shift', 'guidance_scale', 'guidance_interval', 'dtype')},
+    )
+    return torch.cat(made), settings, (time.monotonic() - start) / n
 
 # %% ../../nbs/measuring/metrics.ipynb #c2b710ed
 def evaluate(
@@ -237,18 +312,34 @@ def evaluate(
 ) -> dict:
     "Sample validation captions and measure how well the pictures follow them."
     from minisd.inference import Pipeline
-    number('n', n, 1, 10**6, whole=True), number('batch', batch, 1, 10**6, whole=True), core.choice('style', style, STYLES)
+
+    (
+        number('n', n, 1, 10**6, whole=True),
+        number('batch', batch, 1, 10**6, whole=True),
+        core.choice('style', style, STYLES),
+    )
     pipe, probe, val = Pipeline.from_pretrained(model), load_probe(), World('validation', n=n, style=style)
     scenes, (made, used, seconds) = val.scenes(), sample_captions(pipe, val.texts(), steps, guidance, seed, batch)
     settings = dict(model=str(model), captions=n, batch=batch, style=style, seed=seed) | used
     size = pipe.vae.cfg.image_size
-    real = val.images() if size == val.size else World('validation', size, min(n, 64)).images()        # large pictures take long
+    real = (
+        val.images() if size == val.size else World('validation', size, min(n, 64)).images()
+    )  # large pictures take long
     xhat = reconstruct(pipe.vae, real)
-    result = dict(score=score(made, scenes, probe), ceiling=score(val.images(), scenes, probe),
-                  through_vae=score(xhat, scenes[:len(xhat)], probe), vae=reconstruction(xhat, real),
-                  seconds_per_picture=round(seconds, 4), subjects=sum(len(s.subjects) for s in scenes), settings=settings,
-                  machine=machine(), commit=commit(), date=str(date.today()))
-    if out: write_json(out, result)
+    result = dict(
+        score=score(made, scenes, probe),
+        ceiling=score(val.images(), scenes, probe),
+        through_vae=score(xhat, scenes[: len(xhat)], probe),
+        vae=reconstruction(xhat, real),
+        seconds_per_picture=round(seconds, 4),
+        subjects=sum(len(s.subjects) for s in scenes),
+        settings=settings,
+        machine=machine(),
+        commit=commit(),
+        date=str(date.today()),
+    )
+    if out:
+        write_json(out, result)
     return result
 
 # %% ../../nbs/measuring/metrics.ipynb #8b23fc76
@@ -259,13 +350,15 @@ def table(
     n, rows = result['settings']['captions'], []
     for a in (*ATTRIBUTES, 'scene', 'mean'):
         p, count = result['score'][a], result['subjects'] if a in ('subject', 'colour', 'depth') else n
-        err = f' ± {(p*(1 - p)/count)**0.5:.3f}' if a in ATTRIBUTES else ''
+        err = f' ± {(p * (1 - p) / count) ** 0.5:.3f}' if a in ATTRIBUTES else ''
         rows.append(f'| {a} | {p:.3f}{err} | {result["through_vae"][a]:.3f} | {result["ceiling"][a]:.3f} |')
     s, v = result['settings'], result['vae']
     lo, hi = s.get('guidance_interval', (0, 1))
     when = f' for t from {lo:g} to {hi:g}' if (lo, hi) != (0, 1) else ''
-    foot = (f'{n} captions, {s["steps"]} steps ({s.get("solver", "euler")}, {s.get("evaluations", 2*s["steps"]):g} evaluations of the network), guidance {s["guidance_scale"]:g}{when}, '
-            f'{s.get("dtype", "float32")}, seed {s["seed"]}; VAE reconstruction {v["psnr"]:.1f} dB PSNR, '
-            f'{v["ssim"]:.3f} SSIM; {result["seconds_per_picture"]:.2f} s a picture in batches on {result["machine"]["cpu"]}, {result["machine"]["cores"]} cores; '
-            f'commit {result["commit"]}, {result["date"]}.')
+    foot = (
+        f'{n} captions, {s["steps"]} steps ({s.get("solver", "euler")}, {s.get("evaluations", 2 * s["steps"]):g} evaluations of the network), guidance {s["guidance_scale"]:g}{when}, '
+        f'{s.get("dtype", "float32")}, seed {s["seed"]}; VAE reconstruction {v["psnr"]:.1f} dB PSNR, '
+        f'{v["ssim"]:.3f} SSIM; {result["seconds_per_picture"]:.2f} s a picture in batches on {result["machine"]["cpu"]}, {result["machine"]["cores"]} cores; '
+        f'commit {result["commit"]}, {result["date"]}.'
+    )
     return '\n'.join(['| attribute | score | real, through the VAE | real |', '|---|---|---|---|', *rows, '', foot])

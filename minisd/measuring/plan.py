@@ -35,23 +35,35 @@ def workload(
     "A stage's network and the loss of one micro-batch of random data."
     v, c, u = mc.vae, mc.clip, mc.unet
     size = size or v.image_size
-    side = size//v.factor
+    side = size // v.factor
     image, latent = lambda: torch.randn(batch, 3, size, size), lambda: torch.randn(batch, v.latent_channels, side, side)
     ids, mask = torch.zeros(batch, c.length, dtype=torch.long), torch.ones(batch, c.length, dtype=torch.bool)
     if stage == 'vae':
         x, noise, net = image(), latent(), VAE(v)
-        def loss(net): xhat, d = net(x, noise); return recon_loss(xhat, x) + kl_loss(d)
+
+        def loss(net):
+            xhat, d = net(x, noise)
+            return recon_loss(xhat, x) + kl_loss(d)
+
         return net, loss, [x, noise]
     if stage == 'clip':
         x, net = image(), CLIPTrainer(CLIP(c), None)
-        def loss(net): img, txt, scale, _ = net(x, ids[:, None], mask[:, None]); return contrast(img, txt, scale, ids, 0.)[0]
+
+        def loss(net):
+            img, txt, scale, _ = net(x, ids[:, None], mask[:, None])
+            return contrast(img, txt, scale, ids, 0.0)[0]
+
         return net, loss, [x, ids, mask]
     x1, x0, t, text, net = latent(), latent(), torch.rand(batch), CLIP(c).text, UNet(u)
     net.checkpointing = checkpointing
+
     def loss(net):
-        with torch.no_grad(): ctx = text(ids, mask).float()
+        with torch.no_grad():
+            ctx = text(ids, mask).float()
         return flow_loss(net, x1, x0, t, ctx, mask).mean()
+
     return net, loss, [x1, x0, t, ids, mask, *text.parameters()]
+
 
 def one_step(net: nn.Module, loss: Callable, opt, ema: EMA):
     "An update: forward, backward, clip, step, average."
@@ -64,30 +76,58 @@ def one_step(net: nn.Module, loss: Callable, opt, ema: EMA):
 def cuda_autocast():
     "Within the block, norms compute in float32 and return it, as under autocast on CUDA."
     up = lambda a: a.float() if isinstance(a, torch.Tensor) else a
-    def in_float(norm): return lambda *args, **kw: norm(*map(up, args), **{k: up(a) for k, a in kw.items()})
-    with patch.object(F, 'group_norm', in_float(F.group_norm)), patch.object(F, 'layer_norm', in_float(F.layer_norm)): yield
+
+    def in_float(norm):
+        return lambda *args, **kw: norm(*map(up, args), **{k: up(a) for k, a in kw.items()})
+
+    with patch.object(F, 'group_norm', in_float(F.group_norm)), patch.object(F, 'layer_norm', in_float(F.layer_norm)):
+        yield
+
 
 class Moments8(torch.optim.Optimizer):
     "Keeps a state as large as that of bitsandbytes' 8-bit AdamW, and does nothing with it."
-    def __init__(self, params): super().__init__(params, {})
+
+    def __init__(self, params):
+        super().__init__(params, {})
+
     def step(self):
         for group in self.param_groups:
             for p in group['params']:
-                if p in self.state: continue
-                if p.numel() < 4096: self.state[p] = dict(state1=torch.zeros_like(p), state2=torch.zeros_like(p)); continue
-                scales = lambda: torch.zeros(-(-p.numel()//256), device=p.device)
-                self.state[p] = dict(state1=torch.zeros_like(p, dtype=torch.uint8), state2=torch.zeros_like(p, dtype=torch.uint8), absmax1=scales(), absmax2=scales())
+                if p in self.state:
+                    continue
+                if p.numel() < 4096:
+                    self.state[p] = dict(state1=torch.zeros_like(p), state2=torch.zeros_like(p))
+                    continue
+                scales = lambda: torch.zeros(-(-p.numel() // 256), device=p.device)
+                self.state[p] = dict(
+                    state1=torch.zeros_like(p, dtype=torch.uint8),
+                    state2=torch.zeros_like(p, dtype=torch.uint8),
+                    absmax1=scales(),
+                    absmax2=scales(),
+                )
+
 
 def with_moments(net: nn.Module, optimizer: str) -> torch.optim.Optimizer:
     "An optimizer that has stepped before, as in every update but the first."
-    opt = Moments8(net.parameters()) if optimizer == 'adamw8bit' else make_optimizer(net, TrainConfig(optimizer=optimizer))
-    for p in net.parameters(): p.grad = torch.zeros_like(p)
+    opt = (
+        Moments8(net.parameters())
+        if optimizer == 'adamw8bit'
+        else make_optimizer(net, TrainConfig(optimizer=optimizer))
+    )
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
     opt.step(), opt.zero_grad()
     return opt
 
+
 def state_bytes(opt: torch.optim.Optimizer) -> int:
     "Bytes of an optimizer's state, code books shared by all weights left out."
-    return sum(v.numel()*v.element_size() for s in opt.state.values() for k, v in s.items() if isinstance(v, torch.Tensor) and not k.startswith('qmap'))
+    return sum(
+        v.numel() * v.element_size()
+        for s in opt.state.values()
+        for k, v in s.items()
+        if isinstance(v, torch.Tensor) and not k.startswith('qmap')
+    )
 
 # %% ../../nbs/measuring/plan.ipynb #2674a7ba
 def step_memory(
@@ -102,6 +142,7 @@ def step_memory(
 ) -> int:  # bytes
     "Peak memory of an update, from fake tensors."
     from torch._subclasses.fake_tensor import FakeTensorMode
+
     with ExitStack() as stack:
         enter = stack.enter_context
         enter(FakeTensorMode())
@@ -109,19 +150,27 @@ def step_memory(
         opt, ema, tracker = with_moments(net.train(), optimizer), EMA(net), peak_tracker()
         tracker.track_external(net, opt, *ema.state.values(), *beside)
         enter(tracker), enter(sdpa_kernel(SDPBackend.MATH)), enter(cuda_autocast() if like_cuda else nullcontext())
+
         def half(net):
-            with autocast('cpu', dtype): return loss(net)
+            with autocast('cpu', dtype):
+                return loss(net)
+
         one_step(net, half, opt, ema)
         return tracker.get_tracker_snapshot('peak')[torch.device('cpu')]['Total']
+
 
 def peak_tracker():
     "Torch's memory tracker without its statistics for each module, which take nine tenths of its time."
     from torch.distributed._tools.mem_tracker import MemTracker
+
     class PeakTracker(MemTracker):
         def _update_peak_stats(self, state):
             for device, now in self._curr_mem_snap.items():
-                if now['Total'] > self._peak_mem.get(device, 0): self._peak_mem[device], self._peak_mem_snap[device] = now['Total'], dict(now)
+                if now['Total'] > self._peak_mem.get(device, 0):
+                    self._peak_mem[device], self._peak_mem_snap[device] = now['Total'], dict(now)
+
     return PeakTracker()
+
 
 def step_flops(
     stage: str,
@@ -132,6 +181,7 @@ def step_flops(
     "Operations of forward and backward pass for one picture."
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
+
     with FakeTensorMode(), FlopCounterMode(display=False) as count, sdpa_kernel(SDPBackend.MATH):
         net, loss, _ = workload(stage, mc, 1, size, checkpointing)
         loss(net.train()).backward()
@@ -141,16 +191,26 @@ def step_flops(
 @dataclass(frozen=True)
 class GPU:
     "What a data sheet says."
+
     name: str
     memory: float  # usable, GiB
     tflops: float  # dense matrix products in half precision, 10¹² operations a second
 
-GPUS = dict(t4=GPU('NVIDIA T4', 14.7, 65.), l4=GPU('NVIDIA L4', 22., 121.), v100=GPU('NVIDIA V100 16 GB', 15.7, 125.), a100=GPU('NVIDIA A100 40 GB', 39.4, 312.),
-            rtx3090=GPU('NVIDIA RTX 3090', 23.6, 71.), h100=GPU('NVIDIA H100 80 GB', 79.1, 989.))
+
+GPUS = dict(
+    t4=GPU('NVIDIA T4', 14.7, 65.0),
+    l4=GPU('NVIDIA L4', 22.0, 121.0),
+    v100=GPU('NVIDIA V100 16 GB', 15.7, 125.0),
+    a100=GPU('NVIDIA A100 40 GB', 39.4, 312.0),
+    rtx3090=GPU('NVIDIA RTX 3090', 23.6, 71.0),
+    h100=GPU('NVIDIA H100 80 GB', 79.1, 989.0),
+)
+
 
 @dataclass
 class Plan:
     "Memory and work of a stage on a GPU."
+
     stage: str
     gpu: GPU
     size: int  # side of the pictures, pixels
@@ -163,11 +223,11 @@ class Plan:
     def peak(self, batch: int, optimizer: str, checkpointing: bool) -> float:  # GiB
         "Peak memory at a micro-batch."
         fixed, each = self.lines[optimizer, checkpointing]
-        return (fixed + each*batch)/2**30
+        return (fixed + each * batch) / 2**30
 
     def hours(self, images: float, utilisation: float) -> float:
         "Time for so many pictures, if so large a share of the GPU's peak is reached."
-        return images*self.flops/(utilisation*self.gpu.tflops*1e12)/3600
+        return images * self.flops / (utilisation * self.gpu.tflops * 1e12) / 3600
 
 # %% ../../nbs/measuring/plan.ipynb #3ccc15a1
 def plan(
@@ -180,24 +240,36 @@ def plan(
 ) -> Plan:
     "What fits and how long it takes; `ValueError` in one line for what there isn't."
     from tqdm.auto import tqdm
+
     choice('stage', stage, STAGES), choice('gpu', gpu, GPUS), number('headroom', headroom, 0, 0.9)
     mc, g = ModelConfig.preset(preset), GPUS[gpu]
-    size = mc.vae.image_size if size is None else number('size', size, mc.vae.factor*2**(len(mc.unet.mult) - 1), 4096, whole=True)
-    if size % (mc.vae.factor*2**(len(mc.unet.mult) - 1)): raise ValueError(f'size is {size}: it must be a multiple of {mc.vae.factor*2**(len(mc.unet.mult) - 1)}')
-    lines, room = {}, g.memory*(1 - headroom)*2**30
+    size = (
+        mc.vae.image_size
+        if size is None
+        else number('size', size, mc.vae.factor * 2 ** (len(mc.unet.mult) - 1), 4096, whole=True)
+    )
+    if size % (mc.vae.factor * 2 ** (len(mc.unet.mult) - 1)):
+        raise ValueError(f'size is {size}: it must be a multiple of {mc.vae.factor * 2 ** (len(mc.unet.mult) - 1)}')
+    lines, room = {}, g.memory * (1 - headroom) * 2**30
     params, extra = weights_and_moments(stage, mc)
-    for c, b in tqdm([(c, b) for c in ((False, True) if stage == 'unet' else (False,)) for b in probes], desc='fake steps', leave=False):
+    for c, b in tqdm(
+        [(c, b) for c in ((False, True) if stage == 'unet' else (False,)) for b in probes],
+        desc='fake steps',
+        leave=False,
+    ):
         lines.setdefault(('adamw8bit', c), []).append(step_memory(stage, mc, b, checkpointing=c, size=size))
     for (_, c), (low, high) in list(lines.items()):
-        each = (high - low)/(probes[1] - probes[0])
-        lines['adamw8bit', c] = low - each*probes[0], each
-        lines['adamw', c] = low - each*probes[0] + extra, each
-    largest = {way: max(0, int((room - fixed)//each)) for way, (fixed, each) in lines.items()}
+        each = (high - low) / (probes[1] - probes[0])
+        lines['adamw8bit', c] = low - each * probes[0], each
+        lines['adamw', c] = low - each * probes[0] + extra, each
+    largest = {way: max(0, int((room - fixed) // each)) for way, (fixed, each) in lines.items()}
     return Plan(stage, g, size, headroom, params, step_flops(stage, mc, size), lines, largest)
+
 
 def weights_and_moments(stage: str, mc: ModelConfig) -> tuple[int, int]:
     "Weights of a stage's network, and how many bytes more AdamW keeps for them than its 8-bit version."
     from torch._subclasses.fake_tensor import FakeTensorMode
+
     with FakeTensorMode():
         net = workload(stage, mc, 1)[0]
         return count_params(net), state_bytes(with_moments(net, 'adamw')) - state_bytes(with_moments(net, 'adamw8bit'))
@@ -212,16 +284,24 @@ def show_plan(
     "The plan as a table, in words."
     number('images', images, 1), number('utilisation', utilisation, 1e-3, 1)
     words = lambda o, c: f'{"8-bit AdamW" if o == "adamw8bit" else "AdamW"}{", recomputed" if c else ""}'
-    ways, room = list(p.lines), p.gpu.memory*(1 - p.headroom)
-    rows = [f'{p.stage} at {p.size} px on {p.gpu.name}, {p.gpu.memory:g} GiB usable, {p.headroom:.0%} of it kept free',
-            f'{p.parameters/1e6:.2f} M parameters, {p.flops/1e9:.1f} GFLOP a picture (forward and backward)',
-            '', 'peak memory, GiB      ' + ''.join(f'{words(*w):>26}' for w in ways)]
+    ways, room = list(p.lines), p.gpu.memory * (1 - p.headroom)
+    rows = [
+        f'{p.stage} at {p.size} px on {p.gpu.name}, {p.gpu.memory:g} GiB usable, {p.headroom:.0%} of it kept free',
+        f'{p.parameters / 1e6:.2f} M parameters, {p.flops / 1e9:.1f} GFLOP a picture (forward and backward)',
+        '',
+        'peak memory, GiB      ' + ''.join(f'{words(*w):>26}' for w in ways),
+    ]
     for b in batches:
         cells = [p.peak(b, *w) for w in ways]
         rows.append(f'micro-batch {b:<10}' + ''.join(f'{c:>20.2f}{"" if c <= room else " (no)":<6}' for c in cells))
     rows.append('largest that fits     ' + ''.join(f'{p.largest[w]:>20}{"":<6}' for w in ways))
     hours = p.hours(images, utilisation)
-    best = 'nothing fits: use smaller pictures or another GPU' if not any(p.largest.values()) else \
-           f'{images:,.0f} pictures: {f"{hours:.1f} hours" if hours >= 1 else f"{60*hours:.1f} minutes"} at {utilisation:.0%} of {p.gpu.tflops:g} TFLOP/s ({images/hours/3600:.0f} pictures/s)'
-    recompute = [''] if p.stage != 'unet' else ['recomputing activations costs one more forward pass: a third more work']
+    best = (
+        'nothing fits: use smaller pictures or another GPU'
+        if not any(p.largest.values())
+        else f'{images:,.0f} pictures: {f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"} at {utilisation:.0%} of {p.gpu.tflops:g} TFLOP/s ({images / hours / 3600:.0f} pictures/s)'
+    )
+    recompute = (
+        [''] if p.stage != 'unet' else ['recomputing activations costs one more forward pass: a third more work']
+    )
     return '\n'.join(rows + ['', best] + recompute).rstrip()

@@ -14,14 +14,17 @@ from torch import Tensor
 # %% ../../nbs/pictures/augment.ipynb #590d9825
 SIDES = re.compile(r'\b(left|right)(?=(?:most|ward|wards)?\b)', re.I)
 
+
 def swap_sides(
     text: str,  # a caption
 ) -> str:
     "The caption of the mirrored picture: left and right exchanged."
+
     def other(m):
         was = m[0]
         new = 'right' if was.lower() == 'left' else 'left'
         return new.upper() if was.isupper() else new.capitalize() if was[0].isupper() else new
+
     return SIDES.sub(other, text)
 
 # %% ../../nbs/pictures/augment.ipynb #2f79a4cd
@@ -29,13 +32,14 @@ def draw_augmentation(
     n: int,  # pictures
     gen: torch.Generator,  # of the update, on the CPU
     flip: float = 0.5,  # probability of a mirrored picture
-    jitter: float = 0.,  # largest relative change of brightness, contrast and saturation; of hue, in turns
+    jitter: float = 0.0,  # largest relative change of brightness, contrast and saturation; of hue, in turns
     p: float = 0.8,  # probability that a picture's colours are changed
 ) -> tuple[Tensor, Tensor]:  # (n,) bool; (n, 4) brightness, contrast and saturation factors, hue shift
     "What shall be done to each picture of a batch."
     mirrored, moved = torch.rand(n, generator=gen) < flip, torch.rand(n, 1, generator=gen) < p
-    change = (2*torch.rand(n, 4, generator=gen) - 1)*jitter*moved
-    return mirrored, change + torch.tensor([1., 1., 1., 0.])
+    change = (2 * torch.rand(n, 4, generator=gen) - 1) * jitter * moved
+    return mirrored, change + torch.tensor([1.0, 1.0, 1.0, 0.0])
+
 
 def augment(
     x: Tensor,  # (b, 3, H, W) uint8, on any device
@@ -43,11 +47,18 @@ def augment(
     colours: Tensor | None = None,  # (b, 4) from `draw_augmentation`
 ) -> Tensor:  # (b, 3, H, W) float32 in [−1, 1]
     "Pictures as the networks want them, mirrored and recoloured where asked."
-    x = x.float()/255
-    if mirrored is not None: x = torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(-1), x)
+    x = x.float() / 255
+    if mirrored is not None:
+        x = torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(-1), x)
     if colours is not None:
-        from kornia.enhance import adjust_brightness_accumulative, adjust_contrast_with_mean_subtraction, adjust_hue, adjust_saturation_with_gray_subtraction
+        from kornia.enhance import (
+            adjust_brightness_accumulative,
+            adjust_contrast_with_mean_subtraction,
+            adjust_hue,
+            adjust_saturation_with_gray_subtraction,
+        )
+
         b, c, s, h = colours.to(x.device).unbind(1)
         x = adjust_contrast_with_mean_subtraction(adjust_brightness_accumulative(x, b), c)
-        x = adjust_hue(adjust_saturation_with_gray_subtraction(x, s), 2*torch.pi*h)
-    return 2*x - 1
+        x = adjust_hue(adjust_saturation_with_gray_subtraction(x, s), 2 * torch.pi * h)
+    return 2 * x - 1

@@ -29,62 +29,81 @@ def to_srgb(
 ):  # what `ImageCms.applyTransform` takes; None: leave the colours as they are
     "How to come from a profile to sRGB, unless it is sRGB, under whatever name, or can't be used."
     bands = len(Image.new(mode, (1, 1)).getbands())
-    probe = Image.frombytes(mode, (32, 32), np.random.default_rng(0).bytes(32*32*bands))
+    probe = Image.frombytes(mode, (32, 32), np.random.default_rng(0).bytes(32 * 32 * bands))
     try:
-        how = ImageCms.buildTransform(ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB')
-        change = np.abs(np.asarray(ImageCms.applyTransform(probe, how), int) - np.asarray(probe.convert('RGB'), int)).max()
-    except Exception: return None                                                        # broken, of another mode, or Pillow has no ImageCms
+        how = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB'
+        )
+        change = np.abs(
+            np.asarray(ImageCms.applyTransform(probe, how), int) - np.asarray(probe.convert('RGB'), int)
+        ).max()
+    except Exception:
+        return None  # broken, of another mode, or Pillow has no ImageCms
     return how if change > 2 else None
+
 
 def to_rgb(
     im: Image.Image,  # in any mode
 ) -> Image.Image:  # RGB
     "Eight bits a channel, sRGB, without transparency."
     profile = im.info.get('icc_profile')
-    if im.mode[0] in 'IF':                                                               # one channel of 16 or 32 bits
+    if im.mode[0] in 'IF':  # one channel of 16 or 32 bits
         a = np.nan_to_num(np.asarray(im, np.float64)).clip(0)
-        most = 1 if im.mode[0] == 'F' else 255 if im.mode == 'I' and a.max() < 256 else 65535         # 32 bits that hold 8
-        im = Image.fromarray((255*a/max(a.max(), most)).round().astype(np.uint8))
+        most = 1 if im.mode[0] == 'F' else 255 if im.mode == 'I' and a.max() < 256 else 65535  # 32 bits that hold 8
+        im = Image.fromarray((255 * a / max(a.max(), most)).round().astype(np.uint8))
     if im.has_transparency_data:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
-    if im.mode not in ('RGB', 'L', 'CMYK'): im = im.convert('RGB')
-    if profile and (how := to_srgb(profile, im.mode)): im = ImageCms.applyTransform(im, how)
+    if im.mode not in ('RGB', 'L', 'CMYK'):
+        im = im.convert('RGB')
+    if profile and (how := to_srgb(profile, im.mode)):
+        im = ImageCms.applyTransform(im, how)
     return im if im.mode == 'RGB' else im.convert('RGB')
 
 # %% ../../nbs/pictures/images.ipynb #6ab12e1d
-def read_picture(file: Path, # Any format that Pillow reads
-                 size: int, # Side of the square wanted
-                ) -> torch.Tensor: # uint8 (3, size, size)
+def read_picture(
+    file: Path,  # Any format that Pillow reads
+    size: int,  # Side of the square wanted
+) -> torch.Tensor:  # uint8 (3, size, size)
     "Turned upright, shorter side resized to `size`, the middle cut out."
     with Image.open(file) as im:
         im.draft('RGB', (2 * size, 2 * size))
         im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)), (size, size), Image.BICUBIC)
         return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
 
-def decode_row(row: Row, # Of a source
-               size: int, # Side of the square wanted, pixels
-              ) -> torch.Tensor: # uint8 (3, size, size)
+
+def decode_row(
+    row: Row,  # Of a source
+    size: int,  # Side of the square wanted, pixels
+) -> torch.Tensor:  # uint8 (3, size, size)
     "The picture of a row; the square in its column `crop`, where there is one, else the middle."
     crop = row.meta.get('crop')
-    if not (isinstance(crop, (list, tuple)) and len(crop) == 4): return read_picture(BytesIO(row.image), size)
+    if not (isinstance(crop, (list, tuple)) and len(crop) == 4):
+        return read_picture(BytesIO(row.image), size)
     with Image.open(BytesIO(row.image)) as im:
         im = ImageOps.fit(to_rgb(ImageOps.exif_transpose(im)).crop(crop), (size, size), Image.BICUBIC)
     return torch.from_numpy(np.asarray(im).copy()).permute(2, 0, 1).contiguous()
 
+
 def reason(e: Exception) -> str:
     "Why a picture can't be decoded, in one line without addresses in memory."
-    return 'not a picture that can be read' if isinstance(e, UnidentifiedImageError) else f'{type(e).__name__}: {e}'.splitlines()[0]
+    return (
+        'not a picture that can be read'
+        if isinstance(e, UnidentifiedImageError)
+        else f'{type(e).__name__}: {e}'.splitlines()[0]
+    )
 
 # %% ../../nbs/pictures/images.ipynb #540f3786
 class ImageFolder(Dataset):
     "Pictures and captions of a source, in memory."
-    def __init__(self,
-                 source: Source | str | Path, # Or what `open_source` takes
-                 size: int = 64, # Side in pixels
-                 n: int | None = None, # The first so many that can be read; all by default
-                 **options, # For `open_source`
-                ):
+
+    def __init__(
+        self,
+        source: Source | str | Path,  # Or what `open_source` takes
+        size: int = 64,  # Side in pixels
+        n: int | None = None,  # The first so many that can be read; all by default
+        **options,  # For `open_source`
+    ):
         self.source = source if isinstance(source, Source) else open_source(source, **options)
         self.size, self.seed, self.rows, self.skipped, pictures = size, 0, [], [], []
         say_notes(self.source)
@@ -92,29 +111,46 @@ class ImageFolder(Dataset):
             rows = self.source.every()
             while (n is None or len(self.rows) < n) and (block := list(islice(rows, 256))):
                 for row, got in zip(block, pool.map(self.read, block)):
-                    if isinstance(got, str): self.skipped.append((row.key, got))
-                    else: self.rows.append((row.key, list(row.texts))), pictures.append(got)
+                    if isinstance(got, str):
+                        self.skipped.append((row.key, got))
+                    else:
+                        self.rows.append((row.key, list(row.texts))), pictures.append(got)
         self.rows = self.rows[:n]
         names = '; '.join(f'{k} ({r})' for k, r in self.skipped[:10]) + ('; ...' if len(self.skipped) > 10 else '')
-        if not self.rows: raise ValueError(f'{self.source.spec}: there is no picture with a caption that can be read; skipped {names}')
-        if self.skipped: warnings.warn(f'{self.source.spec}: skipped {len(self.skipped)} of {len(self.skipped) + len(pictures)}: {names}')
+        if not self.rows:
+            raise ValueError(
+                f'{self.source.spec}: there is no picture with a caption that can be read; skipped {names}'
+            )
+        if self.skipped:
+            warnings.warn(
+                f'{self.source.spec}: skipped {len(self.skipped)} of {len(self.skipped) + len(pictures)}: {names}'
+            )
         self._images = torch.stack(pictures[:n])
 
     def read(self, row: Row) -> torch.Tensor | str:
         "The picture of a row, or why it can't be used."
-        if row.error or not row.texts: return row.error or 'no caption'
-        try: return decode_row(row, self.size)
-        except Exception as e: return reason(e)
-    def __len__(self) -> int: return len(self.rows)
+        if row.error or not row.texts:
+            return row.error or 'no caption'
+        try:
+            return decode_row(row, self.size)
+        except Exception as e:
+            return reason(e)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def text(self, i: int, seed: int = 0) -> str:
         "Caption of picture `i`; of several, the one that `seed` and `i` choose."
         return pick(random.Random(f'text {seed} {i}'), self.rows[i][1])
+
     def texts(self, seed: int = 0) -> list[str]:
         "A caption for every picture."
         return [self.text(i, seed) for i in range(len(self))]
+
     def images(self) -> torch.Tensor:
         "All pictures, uint8 (n, 3, size, size)."
         return self._images
+
     def __getitem__(self, i: int) -> dict:
         i = range(len(self))[i]
         return dict(image=self._images[i], text=self.text(i, self.seed), scene=None, index=i)

@@ -33,7 +33,20 @@ from PIL import Image, UnidentifiedImageError, __version__ as pillow_version
 from .. import __version__
 from .quality import caption_report, clean_caption, is_generic, report_words
 from ..clip import Tokenizer
-from ..base.core import check_guard, check_seed, choice, home, number, one_line_if_full, owned, plain_path, read_json, to_dict, write_atomic, write_json
+from minisd.base.core import (
+    check_guard,
+    check_seed,
+    choice,
+    home,
+    number,
+    one_line_if_full,
+    owned,
+    plain_path,
+    read_json,
+    to_dict,
+    write_atomic,
+    write_json,
+)
 from .images import to_rgb
 from ..base.engines import cores, open_engine, run_jobs
 from .sources import Listed, Row, Source, Tars, check_whole, endings, open_source, say_notes, split_of
@@ -43,22 +56,26 @@ from ..base.viz import grid
 CROPS, FORMATS, FORMS = ('centre', 'random'), ('webp', 'jpeg', 'png'), ('webdataset', 'parquet')
 LATE = ('near', 'validation', 'shard', 'form', 'vocab')
 
+
 @dataclass(frozen=True)
 class PrepareConfig:
     "What becomes of a source."
+
     size: int = 256  # shorter side of a prepared picture, pixels
     crop: str = 'centre'  # 'centre': cut to a square; 'random': stored whole, a random square's coordinates beside it
     format: str = 'webp'  # one of `FORMATS`
     quality: int = 90  # 1 to 100; png has none
     min_side: int | None = None  # shorter side of the source picture, pixels, at least; None: `size`
-    max_aspect: float = 2.  # longer by shorter side, at most
+    max_aspect: float = 2.0  # longer by shorter side, at most
     at_least: dict = field(default_factory=dict)  # column -> smallest value allowed, such as {'aesthetic': 5.}
     at_most: dict = field(default_factory=dict)  # column -> largest value allowed, such as {'watermark': 0.5}
     clean: bool = True  # take markup, addresses, file names and boilerplate out of captions
     min_words: int = 1  # words of a caption, at least
     max_words: int = 1000  # words of a caption, at most
     drop_generic: bool = False  # leave captions out that say nothing; they are flagged in any case
-    near: int | None = 4  # pictures of the same colours whose perceptual hashes differ in at most so many of 64 bits are one; None: don't compare
+    near: int | None = (
+        4  # pictures of the same colours whose perceptual hashes differ in at most so many of 64 bits are one; None: don't compare
+    )
     validation: float = 0.01  # share of the pictures kept for validation
     shard: int = 2000  # pictures a shard
     form: str = 'webdataset'  # one of `FORMS`
@@ -68,41 +85,66 @@ class PrepareConfig:
 
     def __post_init__(self):
         choice('crop', self.crop, CROPS), choice('format', self.format, FORMATS), choice('form', self.form, FORMS)
-        whole = dict(size=(8, 8192), quality=(1, 100), min_words=(1, 10**6), max_words=(self.min_words, 10**6), shard=(1, 10**7), piece=(1, 10**6))
+        whole = dict(
+            size=(8, 8192),
+            quality=(1, 100),
+            min_words=(1, 10**6),
+            max_words=(self.min_words, 10**6),
+            shard=(1, 10**7),
+            piece=(1, 10**6),
+        )
         check_seed(self.seed)
-        for name, (lo, hi) in whole.items(): number(name, getattr(self, name), lo, hi, whole=True)
+        for name, (lo, hi) in whole.items():
+            number(name, getattr(self, name), lo, hi, whole=True)
         for name, (lo, hi) in dict(min_side=(1, 10**6), near=(0, 16), vocab=(300, 10**6)).items():
-            if getattr(self, name) is not None: number(name, getattr(self, name), lo, hi, whole=True)
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), lo, hi, whole=True)
         number('max_aspect', self.max_aspect, 1, 10**6)
-        if not 0 < number('validation', self.validation) <= 0.5: raise ValueError(f'validation is {self.validation!r}: it must be a share above 0 and at most 0.5, or there would be nothing to measure on')
+        if not 0 < number('validation', self.validation) <= 0.5:
+            raise ValueError(
+                f'validation is {self.validation!r}: it must be a share above 0 and at most 0.5, or there would be nothing to measure on'
+            )
         for bounds in (self.at_least, self.at_most):
-            for column, value in bounds.items(): number(column, value)
+            for column, value in bounds.items():
+                number(column, value)
 
 # %% ../../nbs/pictures/prepare.ipynb #1973bf02
 READS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'ICO', 'HEIF')
 MAX_PIXELS = 100_000_000
 
+
 class Skip(Exception):
     "Why a row can't be used."
-    def __init__(self, reason: str, detail: str = ''): self.reason, self.detail = reason, ' '.join(detail.split())[:300]
+
+    def __init__(self, reason: str, detail: str = ''):
+        self.reason, self.detail = reason, ' '.join(detail.split())[:300]
+
 
 @lru_cache
 def readable() -> tuple[str, ...]:
     "Those of `READS` that this Pillow reads."
-    endings()                                                                            # in a new process: what else it has learned
+    endings()  # in a new process: what else it has learned
     return tuple(f for f in READS if f in Image.OPEN)
+
 
 def open_picture(
     data: bytes,  # a picture file
 ) -> tuple[Image.Image, int]:  # not yet decoded; EXIF orientation, 1 to 8
     "Read the header; raise `Skip` for what isn't a picture or would not fit into memory."
-    try: im = Image.open(BytesIO(data), formats=readable())
-    except UnidentifiedImageError: raise Skip('not a picture', 'empty file' if not data else f'begins with {data[:8]!r}') from None
-    except Image.DecompressionBombError as e: raise Skip('too many pixels', str(e)) from None
-    except Exception as e: raise Skip('broken', f'{type(e).__name__}: {e}') from None
-    if im.width*im.height > MAX_PIXELS: raise Skip('too many pixels', f'{im.width} × {im.height}')
-    try: turn = im.getexif().get(0x0112, 1)
-    except Exception: turn = 1                                                           # many files carry broken EXIF around a whole picture
+    try:
+        im = Image.open(BytesIO(data), formats=readable())
+    except UnidentifiedImageError:
+        raise Skip('not a picture', 'empty file' if not data else f'begins with {data[:8]!r}') from None
+    except Image.DecompressionBombError as e:
+        raise Skip('too many pixels', str(e)) from None
+    except Exception as e:
+        raise Skip('broken', f'{type(e).__name__}: {e}') from None
+    if im.width * im.height > MAX_PIXELS:
+        raise Skip('too many pixels', f'{im.width} × {im.height}')
+    try:
+        turn = im.getexif().get(0x0112, 1)
+    except Exception:
+        turn = 1  # many files carry broken EXIF around a whole picture
     return im, turn if turn in range(1, 9) else 1
 
 # %% ../../nbs/pictures/prepare.ipynb #0a8c3ac7
@@ -112,14 +154,25 @@ def decode(
 ) -> Image.Image:  # RGB; a JPEG possibly smaller than the file says, its shorter side at least 2·size
     "Decode; raise `Skip` for a truncated or broken file."
     try:
-        im.draft('RGB', (2*size, 2*size))
+        im.draft('RGB', (2 * size, 2 * size))
         im.load()
         return to_rgb(im)
-    except MemoryError: raise
-    except Exception as e: raise Skip('broken', f'{type(e).__name__}: {e}') from None
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise Skip('broken', f'{type(e).__name__}: {e}') from None
 
 # %% ../../nbs/pictures/prepare.ipynb #9965a873
-TURNS = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE, 6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}
+TURNS = {
+    2: Image.FLIP_LEFT_RIGHT,
+    3: Image.ROTATE_180,
+    4: Image.FLIP_TOP_BOTTOM,
+    5: Image.TRANSPOSE,
+    6: Image.ROTATE_270,
+    7: Image.TRANSVERSE,
+    8: Image.ROTATE_90,
+}
+
 
 def resize(
     im: Image.Image,  # RGB
@@ -129,9 +182,12 @@ def resize(
 ) -> Image.Image:
     "Resize, keeping the proportions, and turn upright."
     (w, h), m = im.size, min(im.size)
-    if square: im = im.resize((size, size), Image.BICUBIC, ((w - m)/2, (h - m)/2, (w + m)/2, (h + m)/2))
-    else: im = im.resize((round(w*size/m), round(h*size/m)), Image.BICUBIC)
+    if square:
+        im = im.resize((size, size), Image.BICUBIC, ((w - m) / 2, (h - m) / 2, (w + m) / 2, (h + m) / 2))
+    else:
+        im = im.resize((round(w * size / m), round(h * size / m)), Image.BICUBIC)
     return im.transpose(TURNS[turn]) if turn in TURNS else im
+
 
 def crop_box(
     w: int,  # pixels
@@ -144,30 +200,44 @@ def crop_box(
     left, top = rng.randint(0, w - size), rng.randint(0, h - size)
     return [left, top, left + size, top + size]
 
+
 def encode(im: Image.Image, cfg: PrepareConfig) -> bytes:
     "The picture as a file."
-    out, options = BytesIO(), dict(webp=dict(quality=cfg.quality, method=0), jpeg=dict(quality=cfg.quality, subsampling=0), png=dict(compress_level=3))
+    out, options = (
+        BytesIO(),
+        dict(
+            webp=dict(quality=cfg.quality, method=0),
+            jpeg=dict(quality=cfg.quality, subsampling=0),
+            png=dict(compress_level=3),
+        ),
+    )
     im.save(out, cfg.format, **options[cfg.format])
     return out.getvalue()
 
 # %% ../../nbs/pictures/prepare.ipynb #0849310e
-DCT = np.cos(np.pi*np.arange(8)[:, None]*(2*np.arange(32) + 1)/64)  # (8, 32): the lowest rows of DCT-II
+DCT = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(32) + 1) / 64)  # (8, 32): the lowest rows of DCT-II
 SHADES = 7  # levels that mean colours of copies may differ by
+
 
 def perceptual_hash(
     im: Image.Image,
 ) -> str:  # 16 hexadecimal digits
     "What a picture looks like, in 64 bits."
-    low = (DCT@np.asarray(im.convert('L').resize((32, 32), Image.LANCZOS), np.float64)@DCT.T).round(6)      # rounded: no bit hangs on the last digit
+    low = (DCT @ np.asarray(im.convert('L').resize((32, 32), Image.LANCZOS), np.float64) @ DCT.T).round(
+        6
+    )  # rounded: no bit hangs on the last digit
     return np.packbits(low > np.median(low)).tobytes().hex()
+
 
 def quarters(
     im: Image.Image,  # RGB
 ) -> str:  # 24 hexadecimal digits
     "Mean colours of the four quarters."
-    return im.resize((2, 2), Image.BOX, reducing_gap=1.).tobytes().hex()
+    return im.resize((2, 2), Image.BOX, reducing_gap=1.0).tobytes().hex()
 
-def bits_apart(a: str, b: str) -> int: return (int(a, 16) ^ int(b, 16)).bit_count()
+
+def bits_apart(a: str, b: str) -> int:
+    return (int(a, 16) ^ int(b, 16)).bit_count()
 
 # %% ../../nbs/pictures/prepare.ipynb #f1abd34e
 def use_captions(
@@ -177,13 +247,18 @@ def use_captions(
     "The captions worth keeping; raise `Skip` where there is none."
     clean = clean_caption if cfg.clean else lambda t: ' '.join(t.split())
     left = [t for t in dict.fromkeys(map(clean, texts)) if t]
-    if not left: raise Skip('no caption', f'nothing is left of {texts[0]!r}' if texts else 'the source gives no text')
+    if not left:
+        raise Skip('no caption', f'nothing is left of {texts[0]!r}' if texts else 'the source gives no text')
     fit = [t for t in left if cfg.min_words <= len(t.split()) <= cfg.max_words]
-    if not fit: raise Skip('caption length', f'{len(left[0].split())} words')
+    if not fit:
+        raise Skip('caption length', f'{len(left[0].split())} words')
     generic = [is_generic(t) for t in fit]
-    if cfg.drop_generic: fit, generic = [t for t, g in zip(fit, generic) if not g], [False]*len(fit)
-    if not fit: raise Skip('generic caption', left[0])
+    if cfg.drop_generic:
+        fit, generic = [t for t, g in zip(fit, generic) if not g], [False] * len(fit)
+    if not fit:
+        raise Skip('generic caption', left[0])
     return fit, [i for i, g in enumerate(generic) if g]
+
 
 def check_columns(
     meta: dict,  # the other columns of a row
@@ -192,9 +267,12 @@ def check_columns(
     "Raise `Skip` where a column is beyond its bound or has no value."
     for sign, bounds in (1, cfg.at_least), (-1, cfg.at_most):
         for name, bound in bounds.items():
-            try: value = float(meta.get(name))
-            except (TypeError, ValueError): raise Skip(f'no number in {name}', repr(meta.get(name))) from None
-            if not sign*value >= sign*bound: raise Skip(f'{name} {"below" if sign > 0 else "above"} {bound:g}', f'{value:g}')
+            try:
+                value = float(meta.get(name))
+            except (TypeError, ValueError):
+                raise Skip(f'no number in {name}', repr(meta.get(name))) from None
+            if not sign * value >= sign * bound:
+                raise Skip(f'{name} {"below" if sign > 0 else "above"} {bound:g}', f'{value:g}')
 
 # %% ../../nbs/pictures/prepare.ipynb #7e8e294b
 def prepare_row(
@@ -204,23 +282,38 @@ def prepare_row(
     "Judge and prepare one row."
     record = dict(key=row.key)
     try:
-        if row.error or row.image is None: raise Skip((row.error or 'no picture').partition(' (')[0], row.error or 'the source gives none')
+        if row.error or row.image is None:
+            raise Skip((row.error or 'no picture').partition(' (')[0], row.error or 'the source gives none')
         im, turn = open_picture(row.image)
         w, h = im.size if turn < 5 else im.size[::-1]
         record['size'] = [w, h]
-        if min(w, h) < (cfg.min_side or cfg.size): raise Skip('too small', f'{w} × {h}')
-        if max(w, h) > cfg.max_aspect*min(w, h): raise Skip('aspect ratio', f'{w} × {h}')
+        if min(w, h) < (cfg.min_side or cfg.size):
+            raise Skip('too small', f'{w} × {h}')
+        if max(w, h) > cfg.max_aspect * min(w, h):
+            raise Skip('aspect ratio', f'{w} × {h}')
         check_columns(row.meta, cfg)
         texts, generic = use_captions(row.texts, cfg)
         im = resize(decode(im, cfg.size), cfg.size, cfg.crop == 'centre', turn)
-        if cfg.crop == 'random': record['crop'] = crop_box(*im.size, cfg.size, f'{cfg.seed} {row.key}')
-        record |= dict(texts=texts, left_out=len(row.texts) - len(texts), sha=sha256(row.image).hexdigest()[:16], phash=perceptual_hash(im), colours=quarters(im), meta=row.meta)
-        if generic: record['generic'] = generic
+        if cfg.crop == 'random':
+            record['crop'] = crop_box(*im.size, cfg.size, f'{cfg.seed} {row.key}')
+        record |= dict(
+            texts=texts,
+            left_out=len(row.texts) - len(texts),
+            sha=sha256(row.image).hexdigest()[:16],
+            phash=perceptual_hash(im),
+            colours=quarters(im),
+            meta=row.meta,
+        )
+        if generic:
+            record['generic'] = generic
         return record, encode(im, cfg)
-    except Skip as e: return record | dict(skip=e.reason, why=e.detail), None
+    except Skip as e:
+        return record | dict(skip=e.reason, why=e.detail), None
 
 # %% ../../nbs/pictures/prepare.ipynb #1e4669c1
-def piece_name(shard: int, start: int) -> str: return f'{shard:06d}-{start:010d}'
+def piece_name(shard: int, start: int) -> str:
+    return f'{shard:06d}-{start:010d}'
+
 
 def prepare_piece(
     source: Source,
@@ -230,17 +323,30 @@ def prepare_piece(
     start: int,  # first row
 ) -> dict:  # rows, kept, bytes of the pictures, whether the shard ends here
     "Prepare `cfg.piece` rows of a shard, or those that are left."
-    records, file = [], folder/piece_name(shard, start)
+    records, file = [], folder / piece_name(shard, start)
+
     def write(tmp):
         with open(tmp, 'wb') as out, warnings.catch_warnings():
-            warnings.simplefilter('ignore')                                              # Pillow's, on odd EXIF and large pictures
+            warnings.simplefilter('ignore')  # Pillow's, on odd EXIF and large pictures
             for row in islice(source.rows(shard, start), cfg.piece):
                 record, data = prepare_row(row, cfg)
-                if data is not None: record['at'] = [out.tell(), out.write(data)]
+                if data is not None:
+                    record['at'] = [out.tell(), out.write(data)]
                 records.append(record)
+
     write_atomic(file.with_suffix('.bin'), write)
-    head = dict(rows=len(records), kept=sum('at' in r for r in records), bytes=sum(r['at'][1] for r in records if 'at' in r), last=len(records) < cfg.piece)
-    write_atomic(file.with_suffix('.jsonl'), lambda p: p.write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in [head, *records]), encoding='utf-8'))
+    head = dict(
+        rows=len(records),
+        kept=sum('at' in r for r in records),
+        bytes=sum(r['at'][1] for r in records if 'at' in r),
+        last=len(records) < cfg.piece,
+    )
+    write_atomic(
+        file.with_suffix('.jsonl'),
+        lambda p: p.write_text(
+            ''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in [head, *records]), encoding='utf-8'
+        ),
+    )
     return head
 
 # %% ../../nbs/pictures/prepare.ipynb #2a0c44c2
@@ -248,7 +354,9 @@ def read_piece(
     file: Path,  # the .jsonl of a piece
 ) -> Iterator[dict]:  # the head, then a record for each row
     "Read the records of a piece back."
-    with open(file, encoding='utf-8') as f: yield from map(json.loads, f)
+    with open(file, encoding='utf-8') as f:
+        yield from map(json.loads, f)
+
 
 def piece_done(
     folder: Path,
@@ -256,23 +364,27 @@ def piece_done(
     start: int,
 ) -> dict | None:  # its head
     "The head of a piece that is whole, else None."
-    file = folder/f'{piece_name(shard, start)}.jsonl'
+    file = folder / f'{piece_name(shard, start)}.jsonl'
     return next(read_piece(file)) if file.is_file() else None
 
 # %% ../../nbs/pictures/prepare.ipynb #d5ebeeb9
 class Order:
     "Which piece to make next: shards are opened in order, and each is read on until its end is known."
+
     def __init__(
         self,
         shards: int,
         piece: int,  # rows
         slots: int,  # shards to have open
-    ): self.left, self.open, self.piece, self.slots = iter(range(shards)), {}, piece, slots
+    ):
+        self.left, self.open, self.piece, self.slots = iter(range(shards)), {}, piece, slots
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # shard, first row
         while True:
-            while len(self.open) < self.slots and (shard := next(self.left, None)) is not None: self.open[shard] = dict(start=0, busy=0)
-            if not self.open: return
+            while len(self.open) < self.slots and (shard := next(self.left, None)) is not None:
+                self.open[shard] = dict(start=0, busy=0)
+            if not self.open:
+                return
             shard = min(self.open, key=lambda s: self.open[s]['busy'])
             at = self.open[shard]
             start, at['start'], at['busy'] = at['start'], at['start'] + self.piece, at['busy'] + 1
@@ -280,8 +392,11 @@ class Order:
 
     def done(self, shard: int, last: bool):
         "A piece of `shard` is made; `last` if the shard ends in it."
-        if last: self.open.pop(shard, None)
-        elif shard in self.open: self.open[shard]['busy'] -= 1
+        if last:
+            self.open.pop(shard, None)
+        elif shard in self.open:
+            self.open[shard]['busy'] -= 1
+
 
 def make_pieces(
     source: Source,
@@ -292,13 +407,19 @@ def make_pieces(
 ) -> int:  # rows that were worked on; those that were there don't count
     "Make every piece that isn't there yet."
     from tqdm.auto import tqdm
+
     order, worked = Order(len(source.shards), cfg.piece, engine.slots), 0
     with tqdm(desc='rows', unit='row', delay=2, leave=False) as bar:
+
         def wanted():
             for shard, start in order:
-                if head := piece_done(folder, shard, start): order.done(shard, head['last']), bar.update(head['rows'])
-                else: yield shard, start
-                if bar.n >= limit: return
+                if head := piece_done(folder, shard, start):
+                    order.done(shard, head['last']), bar.update(head['rows'])
+                else:
+                    yield shard, start
+                if bar.n >= limit:
+                    return
+
         for (shard, _), head in run_jobs(engine, prepare_piece, wanted()):
             order.done(shard, head['last']), bar.update(head['rows'])
             worked += head['rows']
@@ -312,8 +433,9 @@ def near_pairs(
 ) -> np.ndarray:  # (pairs, 2) places i < j, sorted by j
     "All pairs at most `d` bits apart, with the same colours."
     from tqdm.auto import tqdm
+
     n, shades = len(hashes), None if colours is None else colours.astype(np.int16)
-    cost = lambda k: comb(d + k, k)*(25*n + n*n/2**(64*k/(d + k)))
+    cost = lambda k: comb(d + k, k) * (25 * n + n * n / 2 ** (64 * k / (d + k)))
     k = min(range(1, 5), key=cost)
     edges = np.linspace(0, 64, d + k + 1).round().astype(int)
     bands = [sum(1 << b for b in range(lo, hi)) for lo, hi in zip(edges, edges[1:])]
@@ -325,12 +447,14 @@ def near_pairs(
         while len(at := at[key[at] == key[np.minimum(at + step, n - 1)]]):
             a, b = order[at], order[at + step]
             found = np.stack([a, b], 1)[np.bitwise_count(hashes[a] ^ hashes[b]) <= d]
-            if shades is not None: found = found[np.abs(shades[found[:, 0]] - shades[found[:, 1]]).max(1) <= SHADES]
+            if shades is not None:
+                found = found[np.abs(shades[found[:, 0]] - shades[found[:, 1]]).max(1) <= SHADES]
             pairs.append(np.sort(found))
             step += 1
             at = at[at + step < n]
     pairs = np.unique(np.concatenate(pairs), axis=0)
     return pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]
+
 
 def first_alike(
     hashes: np.ndarray,  # (n,) uint64, in the order of the source
@@ -339,13 +463,16 @@ def first_alike(
 ) -> np.ndarray:  # (n,) place of the earlier row that stays in its stead, -1 where the row stays itself
     "For each row, the kept row that it repeats."
     n = len(hashes)
-    whole = hashes if colours is None else np.concatenate([hashes[:, None].view(np.uint8), colours], 1).view('V20')[:, 0]
+    whole = (
+        hashes if colours is None else np.concatenate([hashes[:, None].view(np.uint8), colours], 1).view('V20')[:, 0]
+    )
     _, first, back = np.unique(whole, return_index=True, return_inverse=True)
     twin = np.where(first[back] == np.arange(n), -1, first[back])
     places = np.sort(first)
     for i, j in places[near_pairs(hashes[places], d, None if colours is None else colours[places])]:
-        if twin[i] < 0 and twin[j] < 0: twin[j] = i
-    again = np.flatnonzero((twin >= 0) & (first[back] != np.arange(n)))                 # what its first appearance repeats, it repeats
+        if twin[i] < 0 and twin[j] < 0:
+            twin[j] = i
+    again = np.flatnonzero((twin >= 0) & (first[back] != np.arange(n)))  # what its first appearance repeats, it repeats
     moved = twin[first[back[again]]]
     twin[again] = np.where(moved >= 0, moved, twin[again])
     return twin
@@ -354,9 +481,11 @@ def first_alike(
 SKIPPED, TRAIN, VALIDATION, SAME, NEAR = range(5)
 SPLITS = {'train': TRAIN, 'validation': VALIDATION}
 
+
 @dataclass
 class Settled:
     "What becomes of every row, in the order of the source."
+
     files: list[Path]  # records of the pieces
     ends: np.ndarray  # (pieces,) number of the row after each piece's last
     status: np.ndarray  # (rows,) uint8, one of the five
@@ -365,8 +494,14 @@ class Settled:
     def records(self, desc: str) -> Iterator[tuple[int, dict]]:
         "Number and record of every row."
         from tqdm.auto import tqdm
-        rows = (r for f in tqdm(self.files, desc=desc, unit='piece', delay=2, leave=False) for r in islice(read_piece(f), 1, None))
+
+        rows = (
+            r
+            for f in tqdm(self.files, desc=desc, unit='piece', delay=2, leave=False)
+            for r in islice(read_piece(f), 1, None)
+        )
         return enumerate(rows)
+
 
 def settle(
     folder: Path,  # of the pieces
@@ -374,41 +509,72 @@ def settle(
 ) -> Settled:
     "Split the rows and find the duplicates."
     from tqdm.auto import tqdm
-    files, sha, phash, colours, status, ends = sorted(folder.glob('*-*.jsonl')), array('Q'), array('Q'), bytearray(), bytearray(), []
+
+    files, sha, phash, colours, status, ends = (
+        sorted(folder.glob('*-*.jsonl')),
+        array('Q'),
+        array('Q'),
+        bytearray(),
+        bytearray(),
+        [],
+    )
     for file in tqdm(files, desc='hashes', unit='piece', delay=2, leave=False):
         for r in islice(read_piece(file), 1, None):
             status.append(SPLITS[split_of(r['key'], cfg.validation)] if 'at' in r else SKIPPED)
             sha.append(int(r.get('sha', '0'), 16)), phash.append(int(r.get('phash', '0'), 16))
-            colours += bytes.fromhex(r.get('colours', '00'*12))
+            colours += bytes.fromhex(r.get('colours', '00' * 12))
         ends.append(len(status))
-    status, sha, phash = np.frombuffer(status, np.uint8).copy(), np.frombuffer(sha, np.uint64), np.frombuffer(phash, np.uint64)
+    status, sha, phash = (
+        np.frombuffer(status, np.uint8).copy(),
+        np.frombuffer(sha, np.uint64),
+        np.frombuffer(phash, np.uint64),
+    )
     twin, colours = np.full(len(status), -1), np.frombuffer(colours, np.uint8).reshape(-1, 12)
     for code, hashes, d in ((SAME, sha, 0), (NEAR, phash, cfg.near)):
-        if d is None: continue
+        if d is None:
+            continue
         rows = np.flatnonzero((status == TRAIN) | (status == VALIDATION))
         again = first_alike(hashes[rows], d, colours[rows] if code == NEAR else None)
         status[rows[again >= 0]], twin[rows[again >= 0]] = code, rows[again[again >= 0]]
     return Settled(files, np.array(ends, int), status, twin)
 
+
 def check_split(settled: Settled, cfg: PrepareConfig, skipped: dict | None = None):  # reason -> rows
     "Raise in one line if a part would be empty."
     n = {name: int((settled.status == code).sum()) for name, code in SPLITS.items()}
     kept = sum(n.values())
-    if not kept: raise ValueError(f'none of {len(settled.status)} rows can be used ({", ".join(f"{k}: {v}" for k, v in (skipped or {}).items())}): each is in skipped.jsonl; what is done is kept')
-    if not n['validation']: raise ValueError(f'no picture of {kept} falls into the validation part at a share of {cfg.validation:g}: choose a larger share, such as {max(0.05, min(0.5, 8/kept)):.2g} (--validation); what is done is kept')
-    if not n['train']: raise ValueError(f'all {kept} pictures fall into the validation part at a share of {cfg.validation:g}: choose a smaller share (--validation); what is done is kept')
+    if not kept:
+        raise ValueError(
+            f'none of {len(settled.status)} rows can be used ({", ".join(f"{k}: {v}" for k, v in (skipped or {}).items())}): each is in skipped.jsonl; what is done is kept'
+        )
+    if not n['validation']:
+        raise ValueError(
+            f'no picture of {kept} falls into the validation part at a share of {cfg.validation:g}: choose a larger share, such as {max(0.05, min(0.5, 8 / kept)):.2g} (--validation); what is done is kept'
+        )
+    if not n['train']:
+        raise ValueError(
+            f'all {kept} pictures fall into the validation part at a share of {cfg.validation:g}: choose a smaller share (--validation); what is done is kept'
+        )
 
 # %% ../../nbs/pictures/prepare.ipynb #07cb35a8
-BINS = {'shorter side of the source, pixels': (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096), 'width by height of the source': (0.33, 0.5, 0.67, 0.8, 0.95, 1.05, 1.25, 1.5, 2, 3), 'words of a caption': (2, 3, 5, 8, 12, 20, 30, 50, 80, 150)}
+BINS = {
+    'shorter side of the source, pixels': (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096),
+    'width by height of the source': (0.33, 0.5, 0.67, 0.8, 0.95, 1.05, 1.25, 1.5, 2, 3),
+    'words of a caption': (2, 3, 5, 8, 12, 20, 30, 50, 80, 150),
+}
+
 
 def bin_names(edges: tuple) -> list[str]:
     "What to call the bins between `edges` and beyond them."
     return [f'< {edges[0]:g}'] + [f'{a:g} to {b:g}' for a, b in zip(edges, edges[1:])] + [f'≥ {edges[-1]:g}']
 
+
 def kept_captions(settled: Settled) -> Iterator[str]:
     "Every caption that stays."
     for i, r in settled.records('captions'):
-        if settled.status[i] in SPLITS.values(): yield from r['texts']
+        if settled.status[i] in SPLITS.values():
+            yield from r['texts']
+
 
 def survey(
     settled: Settled,
@@ -417,25 +583,48 @@ def survey(
     "Count everything, and list every row that is left out with its reason."
     reasons, captions, hists = Counter(), Counter(), [Counter() for _ in BINS]
     originals = dict.fromkeys(settled.twin[settled.twin >= 0].tolist(), '')
+
     def write(tmp):
         with open(tmp, 'w', encoding='utf-8') as out:
             for i, r in settled.records('report'):
-                if i in originals: originals[i] = r['key']
+                if i in originals:
+                    originals[i] = r['key']
                 if 'size' in r:
                     w, h = r['size']
-                    for hist, edges, value in zip(hists, BINS.values(), (min(w, h), w/h)): hist[bisect_right(edges, value)] += 1
+                    for hist, edges, value in zip(hists, BINS.values(), (min(w, h), w / h)):
+                        hist[bisect_right(edges, value)] += 1
                 if (status := settled.status[i]) in SPLITS.values():
                     hists[2].update(bisect_right(BINS['words of a caption'], len(t.split())) for t in r['texts'])
-                    captions.update(captions=len(r['texts']), left_out=r['left_out'], generic=len(r.get('generic', ())), generic_only=len(r.get('generic', ())) == len(r['texts']))
+                    captions.update(
+                        captions=len(r['texts']),
+                        left_out=r['left_out'],
+                        generic=len(r.get('generic', ())),
+                        generic_only=len(r.get('generic', ())) == len(r['texts']),
+                    )
                     continue
-                reason, why = {SAME: ('exact duplicate', 'the same file as'), NEAR: ('near duplicate', 'looks like')}.get(status) or (r['skip'], r['why'])
-                if status in (SAME, NEAR): why = f'{why} {originals[int(settled.twin[i])]}'
+                reason, why = {
+                    SAME: ('exact duplicate', 'the same file as'),
+                    NEAR: ('near duplicate', 'looks like'),
+                }.get(status) or (r['skip'], r['why'])
+                if status in (SAME, NEAR):
+                    why = f'{why} {originals[int(settled.twin[i])]}'
                 reasons[reason] += 1
                 out.write(json.dumps(dict(key=r['key'], reason=reason, detail=why), ensure_ascii=False) + '\n')
+
     write_atomic(skipped, write)
     n = {name: int((settled.status == code).sum()) for name, code in SPLITS.items()}
-    named = {name: dict(zip(bin_names(edges), (hist[b] for b in range(len(edges) + 1)))) for (name, edges), hist in zip(BINS.items(), hists)}
-    return dict(rows=len(settled.status), kept=sum(n.values()), **n, skipped=dict(sorted(reasons.items(), key=lambda x: (-x[1], x[0]))), captions=dict(captions), histograms=named)
+    named = {
+        name: dict(zip(bin_names(edges), (hist[b] for b in range(len(edges) + 1))))
+        for (name, edges), hist in zip(BINS.items(), hists)
+    }
+    return dict(
+        rows=len(settled.status),
+        kept=sum(n.values()),
+        **n,
+        skipped=dict(sorted(reasons.items(), key=lambda x: (-x[1], x[0]))),
+        captions=dict(captions),
+        histograms=named,
+    )
 
 # %% ../../nbs/pictures/prepare.ipynb #cdcb123a
 def contact_sheet(
@@ -445,27 +634,38 @@ def contact_sheet(
 ) -> Image.Image:
     "Prepared pictures with their captions, evenly taken from the training part, if there is one."
     rows = np.flatnonzero(settled.status == TRAIN)
-    if not len(rows): rows = np.flatnonzero(settled.status == VALIDATION)
+    if not len(rows):
+        rows = np.flatnonzero(settled.status == VALIDATION)
     pics, texts = [], []
     for i in rows[np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))]:
         piece = np.searchsorted(settled.ends, i, 'right')
         r = next(islice(read_piece(settled.files[piece]), 1 + int(i - (settled.ends[piece - 1] if piece else 0)), None))
-        with open(settled.files[piece].with_suffix('.bin'), 'rb') as f: f.seek(r['at'][0]); im = Image.open(BytesIO(f.read(r['at'][1]))).convert('RGB')
+        with open(settled.files[piece].with_suffix('.bin'), 'rb') as f:
+            f.seek(r['at'][0])
+            im = Image.open(BytesIO(f.read(r['at'][1]))).convert('RGB')
         pics.append(im.crop(r.get('crop') or (0, 0, *im.size)))
         texts.append(textwrap.shorten(r['texts'][0], 62, placeholder=' …'))
-    side = 128 if cfg.size >= 128 else 128//cfg.size*cfg.size                              # small pictures are enlarged by whole factors
-    return grid([p.resize((side, side), Image.LANCZOS if cfg.size > 128 else Image.NEAREST) for p in pics], texts, cols=8, cell=side)
+    side = 128 if cfg.size >= 128 else 128 // cfg.size * cfg.size  # small pictures are enlarged by whole factors
+    return grid(
+        [p.resize((side, side), Image.LANCZOS if cfg.size > 128 else Image.NEAREST) for p in pics],
+        texts,
+        cols=8,
+        cell=side,
+    )
+
 
 def draw_histograms(
     histograms: dict,  # name -> bin -> count
 ):  # a matplotlib figure
     "A panel a histogram."
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(4.2*len(histograms), 3.2), layout='constrained', dpi=100)
+
+    fig = Figure(figsize=(4.2 * len(histograms), 3.2), layout='constrained', dpi=100)
     for ax, (name, bins) in zip(fig.subplots(1, len(histograms)), histograms.items()):
         ax.bar(range(len(bins)), bins.values(), width=0.9, color='#3f7cac')
         ax.set_xticks(range(len(bins)), bins, rotation=60, ha='right', rotation_mode='anchor', fontsize=8)
-        ax.set(title=name, ylabel='captions' if 'caption' in name else 'rows'); ax.title.set_size(10)
+        ax.set(title=name, ylabel='captions' if 'caption' in name else 'rows')
+        ax.title.set_size(10)
     return fig
 
 # %% ../../nbs/pictures/prepare.ipynb #98fdee25
@@ -473,18 +673,45 @@ def report_text(
     report: dict,  # as `write_report` makes it
 ) -> str:  # Markdown
     "The report for reading."
-    share = lambda n, of: f'{n:,} | {n/of:.1%}' if of else f'{n:,} |'
-    table = lambda head, lines: [f'| {" | ".join(head)} |', '|' + ' --- |'*len(head), *(f'| {l} |' for l in lines), '']
+    share = lambda n, of: f'{n:,} | {n / of:.1%}' if of else f'{n:,} |'
+    table = lambda head, lines: [
+        f'| {" | ".join(head)} |',
+        '|' + ' --- |' * len(head),
+        *(f'| {l} |' for l in lines),
+        '',
+    ]
     c, cap = report['captions'], report['caption_report']
     lines = ['# What was prepared', '', f'{report["rows"]:,} rows, of which {report["kept"]:,} are kept.', '']
-    lines += table(('', 'rows', 'share'), [f'{k} | {share(report[k], report["rows"])}' for k in SPLITS] + [f'left out: {k} | {share(v, report["rows"])}' for k, v in report['skipped'].items()])
+    lines += table(
+        ('', 'rows', 'share'),
+        [f'{k} | {share(report[k], report["rows"])}' for k in SPLITS]
+        + [f'left out: {k} | {share(v, report["rows"])}' for k, v in report['skipped'].items()],
+    )
     lines += ['Every row that was left out is in `skipped.jsonl` with its reason.', '']
-    if passed := report.get('passed_over'): lines += ['Files of the source that are neither picture nor caption:', '', *table(('', 'files'), [f'{k} | {n:,}' for k, n in passed.items()])]
+    if passed := report.get('passed_over'):
+        lines += [
+            'Files of the source that are neither picture nor caption:',
+            '',
+            *table(('', 'files'), [f'{k} | {n:,}' for k, n in passed.items()]),
+        ]
     lines += ['## Captions', '', cap['words'].replace('\n', '\n\n'), '']
-    lines += table(('', 'captions', 'share'), [f'kept | {share(c["captions"], c["captions"])}', f'of them generic | {share(c["generic"], c["captions"])}', f'left out of rows that stay | {c["left_out"]:,} |'])
+    lines += table(
+        ('', 'captions', 'share'),
+        [
+            f'kept | {share(c["captions"], c["captions"])}',
+            f'of them generic | {share(c["generic"], c["captions"])}',
+            f'left out of rows that stay | {c["left_out"]:,} |',
+        ],
+    )
     lines += ['Most frequent words: ' + ', '.join(f'{w} ({n:,})' for w, n in cap['vocabulary']['frequent']) + '.', '']
-    for name, bins in report['histograms'].items(): lines += [f'## {name[0].upper()}{name[1:]}', '', *table(('', 'number'), [f'{b} | {n:,}' for b, n in bins.items() if n])]
+    for name, bins in report['histograms'].items():
+        lines += [
+            f'## {name[0].upper()}{name[1:]}',
+            '',
+            *table(('', 'number'), [f'{b} | {n:,}' for b, n in bins.items() if n]),
+        ]
     return '\n'.join(lines + ['![Histograms](histograms.png)', '', '![Pictures of the training part](contact.png)', ''])
+
 
 def write_report(
     settled: Settled,
@@ -493,19 +720,22 @@ def write_report(
     passed: dict | None = None,  # files of the source that were passed over, by kind
 ) -> dict:  # what report.json holds
     "Write skipped.jsonl, report.json, report.md, histograms.png and contact.png."
-    report = survey(settled, out/'skipped.jsonl') | dict(passed_over=passed or {})
+    report = survey(settled, out / 'skipped.jsonl') | dict(passed_over=passed or {})
     if report['kept']:
         captions = caption_report(kept_captions(settled))
         report['caption_report'] = captions | dict(words=report_words(captions))
-        write_atomic(out/'contact.png', lambda p: contact_sheet(settled, cfg).save(p, 'PNG'))
-    else: report['caption_report'] = dict(words='There is none.', vocabulary=dict(frequent=[])); report['captions'] = dict(captions=0, generic=0, left_out=0)
-    write_atomic(out/'histograms.png', lambda p: draw_histograms(report['histograms']).savefig(p, format='png'))
-    write_atomic(out/'report.md', lambda p: p.write_text(report_text(report), encoding='utf-8'))
-    write_json(out/'report.json', report)
+        write_atomic(out / 'contact.png', lambda p: contact_sheet(settled, cfg).save(p, 'PNG'))
+    else:
+        report['caption_report'] = dict(words='There is none.', vocabulary=dict(frequent=[]))
+        report['captions'] = dict(captions=0, generic=0, left_out=0)
+    write_atomic(out / 'histograms.png', lambda p: draw_histograms(report['histograms']).savefig(p, format='png'))
+    write_atomic(out / 'report.md', lambda p: p.write_text(report_text(report), encoding='utf-8'))
+    write_json(out / 'report.json', report)
     return report
 
 # %% ../../nbs/pictures/prepare.ipynb #7ac40fe5
 ENDING = dict(webp='webp', jpeg='jpg', png='png')
+
 
 def shard_plan(
     settled: Settled,
@@ -516,9 +746,14 @@ def shard_plan(
     for split, code in SPLITS.items():
         rows = np.flatnonzero(settled.status == code)
         for k in range(0, len(rows), cfg.shard):
-            part = rows[k:k + cfg.shard]
+            part = rows[k : k + cfg.shard]
             piece = np.searchsorted(settled.ends, part, 'right')
-            yield split, k//cfg.shard, [(settled.files[p], (part[piece == p] - begins[p]).tolist()) for p in np.unique(piece)]
+            yield (
+                split,
+                k // cfg.shard,
+                [(settled.files[p], (part[piece == p] - begins[p]).tolist()) for p in np.unique(piece)],
+            )
+
 
 def shard_samples(
     members: list,  # of `shard_plan`
@@ -529,9 +764,14 @@ def shard_samples(
         wanted = set(rows)
         with open(file.with_suffix('.bin'), 'rb') as f:
             for i, r in enumerate(islice(read_piece(file), 1, None)):
-                if i not in wanted: continue
+                if i not in wanted:
+                    continue
                 f.seek(r['at'][0])
-                info = dict(key=r['key'], texts=r['texts'], width=r['size'][0], height=r['size'][1]) | {k: r[k] for k in ('crop', 'generic') if k in r} | dict(meta=r['meta'])
+                info = (
+                    dict(key=r['key'], texts=r['texts'], width=r['size'][0], height=r['size'][1])
+                    | {k: r[k] for k in ('crop', 'generic') if k in r}
+                    | dict(meta=r['meta'])
+                )
                 yield f'{first:09d}', f.read(r['at'][1]), info
                 first += 1
 
@@ -545,16 +785,37 @@ def write_tar(path: Path, samples: Iterator, ending: str):
                 member.size = len(content)
                 tar.addfile(member, BytesIO(content))
 
+
 def write_parquet(path: Path, samples: Iterator, ending: str):
     "A parquet file, written a hundred pictures at a time."
-    try: import pyarrow as pa, pyarrow.parquet as pq
-    except ModuleNotFoundError: raise OSError("the form parquet needs pyarrow: pip install 'minisd[data]'") from None
+    try:
+        import pyarrow as pa, pyarrow.parquet as pq
+    except ModuleNotFoundError:
+        raise OSError("the form parquet needs pyarrow: pip install 'minisd[data]'") from None
     whole = pa.list_(pa.int32())
-    schema = pa.schema(dict(image=pa.struct(dict(bytes=pa.binary(), path=pa.string())), texts=pa.list_(pa.string()), key=pa.string(), width=pa.int32(), height=pa.int32(), crop=whole, generic=whole, meta=pa.string()))
+    schema = pa.schema(
+        dict(
+            image=pa.struct(dict(bytes=pa.binary(), path=pa.string())),
+            texts=pa.list_(pa.string()),
+            key=pa.string(),
+            width=pa.int32(),
+            height=pa.int32(),
+            crop=whole,
+            generic=whole,
+            meta=pa.string(),
+        )
+    )
     with pq.ParquetWriter(path, schema) as out:
         while block := list(islice(samples, 100)):
-            rows = [info | dict(image=dict(bytes=data, path=f'{name}.{ending}'), meta=json.dumps(info['meta'], ensure_ascii=False)) for name, data, info in block]
+            rows = [
+                info
+                | dict(
+                    image=dict(bytes=data, path=f'{name}.{ending}'), meta=json.dumps(info['meta'], ensure_ascii=False)
+                )
+                for name, data, info in block
+            ]
             out.write_table(pa.Table.from_pylist(rows, schema))
+
 
 def write_shard(
     source: Source,  # not read; an engine gives all jobs the same
@@ -565,12 +826,14 @@ def write_shard(
     members: list,  # of `shard_plan`
 ) -> dict:  # file, rows, bytes, sha256
     "Write a shard, unless it is there."
-    note, rows = pieces/f'{split}-{number:05d}.{cfg.form}.json', sum(len(r) for _, r in members)
-    file = pieces.parent/split/f'{number:05d}.{dict(webdataset="tar", parquet="parquet")[cfg.form]}'
-    if note.is_file() and file.is_file() and file.stat().st_size == (known := read_json(note))['bytes']: return known
+    note, rows = pieces / f'{split}-{number:05d}.{cfg.form}.json', sum(len(r) for _, r in members)
+    file = pieces.parent / split / f'{number:05d}.{dict(webdataset="tar", parquet="parquet")[cfg.form]}'
+    if note.is_file() and file.is_file() and file.stat().st_size == (known := read_json(note))['bytes']:
+        return known
     write = dict(webdataset=write_tar, parquet=write_parquet)[cfg.form]
-    write_atomic(file, lambda p: write(p, shard_samples(members, number*cfg.shard), ENDING[cfg.format]))
-    with open(file, 'rb') as f: digest = file_digest(f, 'sha256').hexdigest()
+    write_atomic(file, lambda p: write(p, shard_samples(members, number * cfg.shard), ENDING[cfg.format]))
+    with open(file, 'rb') as f:
+        digest = file_digest(f, 'sha256').hexdigest()
     known = dict(file=f'{split}/{file.name}', rows=rows, bytes=file.stat().st_size, sha256=digest)
     write_json(note, known)
     return known
@@ -583,18 +846,31 @@ def merge(
 ) -> dict:  # split -> rows and shards
     "Write all shards, deleting the pictures of pieces that are used up."
     from tqdm.auto import tqdm
+
     needed, made = Counter(), {split: [] for split in SPLITS}
-    for _, _, members in shard_plan(settled, cfg): needed.update(f for f, _ in members)
+    for _, _, members in shard_plan(settled, cfg):
+        needed.update(f for f, _ in members)
     for f in settled.files:
-        if f not in needed: f.with_suffix('.bin').unlink(missing_ok=True)
-    with tqdm(total=int(np.isin(settled.status, [*SPLITS.values()]).sum()), desc='shards', unit='picture', delay=2, leave=False) as bar:
+        if f not in needed:
+            f.with_suffix('.bin').unlink(missing_ok=True)
+    with tqdm(
+        total=int(np.isin(settled.status, [*SPLITS.values()]).sum()),
+        desc='shards',
+        unit='picture',
+        delay=2,
+        leave=False,
+    ) as bar:
         for (split, _, members), shard in run_jobs(engine, write_shard, shard_plan(settled, cfg)):
             made[split].append(shard)
             bar.update(shard['rows'])
             for f, _ in members:
                 needed[f] -= 1
-                if not needed[f]: f.with_suffix('.bin').unlink(missing_ok=True)
-    return {split: dict(rows=sum(s['rows'] for s in shards), shards=sorted(shards, key=lambda s: s['file'])) for split, shards in made.items()}
+                if not needed[f]:
+                    f.with_suffix('.bin').unlink(missing_ok=True)
+    return {
+        split: dict(rows=sum(s['rows'] for s in shards), shards=sorted(shards, key=lambda s: s['file']))
+        for split, shards in made.items()
+    }
 
 # %% ../../nbs/pictures/prepare.ipynb #2371bd28
 def differences(
@@ -602,49 +878,76 @@ def differences(
     now: dict,  # what is asked for
 ) -> list[str]:
     "What differs, in words."
-    words = ['the source has changed (other files, sizes or columns)'] if was['fingerprint'] != now['fingerprint'] else []
-    words += [f'{k} was {was["config"].get(k)!r}, now {v!r}' for k, v in now['config'].items() if was['config'].get(k) != v]
-    return words + [f'{k} was {was["versions"].get(k)}, now {v}' for k, v in now['versions'].items() if was['versions'].get(k) != v]
+    words = (
+        ['the source has changed (other files, sizes or columns)'] if was['fingerprint'] != now['fingerprint'] else []
+    )
+    words += [
+        f'{k} was {was["config"].get(k)!r}, now {v!r}' for k, v in now['config'].items() if was['config'].get(k) != v
+    ]
+    return words + [
+        f'{k} was {was["versions"].get(k)}, now {v}' for k, v in now['versions'].items() if was['versions'].get(k) != v
+    ]
+
 
 def claim(
     out: Path,
     now: dict,  # fingerprint, config, versions
 ) -> dict | None:  # the manifest if everything is done
     "Make sure that the folder is for this source and these settings; raise `ValueError` in one line otherwise."
-    manifest, state = out/'manifest.json', out/'.pieces/state.json'
+    manifest, state = out / 'manifest.json', out / '.pieces/state.json'
     if manifest.is_file():
         was = read_json(manifest)
-        if was.get('kind') != 'prepared': raise ValueError(f'{manifest} was not written by minisd prepare: choose another folder')
-        if diff := differences(was, now | dict(versions={})): raise ValueError(f'{out} is finished and was made from something else: {"; ".join(diff)}; choose another folder')
+        if was.get('kind') != 'prepared':
+            raise ValueError(f'{manifest} was not written by minisd prepare: choose another folder')
+        if diff := differences(was, now | dict(versions={})):
+            raise ValueError(
+                f'{out} is finished and was made from something else: {"; ".join(diff)}; choose another folder'
+            )
         check_whole(out)
         return was
-    if state.is_file() and any((out/'.pieces').glob('*.jsonl')):                      # of a run that has read something
+    if state.is_file() and any((out / '.pieces').glob('*.jsonl')):  # of a run that has read something
         was = read_json(state)
         free = () if was['merging'] else LATE
-        if diff := [d for d in differences(was, now) if d.split()[0] not in free]: raise ValueError(f'{out} was begun with something else: {"; ".join(diff)}; go on with what it was, or choose another folder')
-    elif out.exists() and not out.is_dir(): raise ValueError(f'{out} is a file: choose a folder')
-    elif out.is_dir() and any(f.name != '.pieces' for f in out.iterdir()): raise ValueError(f'{out} holds other files: choose an empty folder or a new one')
+        if diff := [d for d in differences(was, now) if d.split()[0] not in free]:
+            raise ValueError(
+                f'{out} was begun with something else: {"; ".join(diff)}; go on with what it was, or choose another folder'
+            )
+    elif out.exists() and not out.is_dir():
+        raise ValueError(f'{out} is a file: choose a folder')
+    elif out.is_dir() and any(f.name != '.pieces' for f in out.iterdir()):
+        raise ValueError(f'{out} holds other files: choose an empty folder or a new one')
     return None
 
 # %% ../../nbs/pictures/prepare.ipynb #b80a306c
 @contextmanager
 def tidy(out: Path) -> Iterator[None]:
     "Clear away half-written files that a kill or an error left."
+
     def clear():
-        for left in out.rglob('.*.tmp'): left.unlink(missing_ok=True)
+        for left in out.rglob('.*.tmp'):
+            left.unlink(missing_ok=True)
+
     clear()
-    try: yield
-    finally: clear()
+    try:
+        yield
+    finally:
+        clear()
+
 
 @contextmanager
 def stoppable() -> Iterator[None]:
     "SIGTERM stops as Ctrl-C does."
-    def stop(*_): raise KeyboardInterrupt
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
     ours = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, stop) if ours else None
-    try: yield
+    try:
+        yield
     finally:
-        if ours: signal.signal(signal.SIGTERM, before)
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 # %% ../../nbs/pictures/prepare.ipynb #3ab6467d
 def opened(
@@ -652,19 +955,31 @@ def opened(
     **options,  # for `open_source`
 ) -> Source:
     "A source, opened if need be; warnings say what should be known of it."
-    if isinstance(source, (str, Path)): source = open_source(str(source), **options)
+    if isinstance(source, (str, Path)):
+        source = open_source(str(source), **options)
     say_notes(source)
     others = [s for s in getattr(source, 'splits', ()) if source.split not in (None, s)]
-    if others and options.get('split') is None: warnings.warn(f'{source.spec}: of its splits only {source.split} is read, and not {", ".join(others)} (--split)')
+    if others and options.get('split') is None:
+        warnings.warn(
+            f'{source.spec}: of its splits only {source.split} is read, and not {", ".join(others)} (--split)'
+        )
     return source
+
 
 def check_source(source: Source, out: Path, cfg: PrepareConfig):
     "Raise in one line for columns that aren't there and for an output inside the source."
     columns = [c.rpartition('.')[2] for c in source.columns.get('others', [])]
     for name in (*cfg.at_least, *cfg.at_most):
-        if name not in columns: raise ValueError(f'{source.spec} has no column {name!r} to filter by: there are {", ".join(columns) or "none"}')
+        if name not in columns:
+            raise ValueError(
+                f'{source.spec} has no column {name!r} to filter by: there are {", ".join(columns) or "none"}'
+            )
     here, there = Path(source.spec).resolve(), out.resolve()
-    if here.is_dir() and here in (there, *there.parents): raise ValueError(f'{out} lies in the source, which would change by it: choose a folder outside of {source.spec}')
+    if here.is_dir() and here in (there, *there.parents):
+        raise ValueError(
+            f'{out} lies in the source, which would change by it: choose a folder outside of {source.spec}'
+        )
+
 
 def train_tokenizer(
     settled: Settled,
@@ -674,7 +989,7 @@ def train_tokenizer(
     "Learn a tokenizer from the captions of the training part."
     texts = (t for i, r in settled.records('tokenizer') if settled.status[i] == TRAIN for t in r['texts'])
     tok = Tokenizer.train(texts, cfg.vocab)
-    tok.save(out/'tokenizer.json')
+    tok.save(out / 'tokenizer.json')
     return dict(file='tokenizer.json', vocab_size=tok.vocab_size, length=tok.length)
 
 # %% ../../nbs/pictures/prepare.ipynb #207c2765
@@ -690,28 +1005,41 @@ def prepare(
     check_guard()
     source, out, workers = opened(source, **options), home(out), cores() if workers is None else workers
     check_source(source, out, cfg)
-    now = dict(fingerprint=source.fingerprint(), config=to_dict(cfg), versions=dict(minisd=__version__, pillow=pillow_version))
+    now = dict(
+        fingerprint=source.fingerprint(), config=to_dict(cfg), versions=dict(minisd=__version__, pillow=pillow_version)
+    )
     if done := claim(out, now):
-        shutil.rmtree(out/'.pieces', ignore_errors=True)
+        shutil.rmtree(out / '.pieces', ignore_errors=True)
         return done
-    pieces = out/'.pieces'
+    pieces = out / '.pieces'
     with stoppable(), one_line_if_full(out), owned(out, '.pieces/lock'), tidy(out):
-        state = pieces/'state.json'
+        state = pieces / 'state.json'
         merging = state.is_file() and read_json(state)['merging']
-        if not merging: write_json(state, now | dict(merging=False))
-        method = None if isinstance(source, (Listed, Tars)) else 'spawn'                 # other readers keep threads and locks, which a fork copies
+        if not merging:
+            write_json(state, now | dict(merging=False))
+        method = (
+            None if isinstance(source, (Listed, Tars)) else 'spawn'
+        )  # other readers keep threads and locks, which a fork copies
         with open_engine(engine, workers, source, cfg, pieces, method=method) as pool:
             make_pieces(source, cfg, pieces, pool)
-            if source.fingerprint() != now['fingerprint']: raise ValueError(f'{source.spec} changed while it was read: begin again in another folder')
+            if source.fingerprint() != now['fingerprint']:
+                raise ValueError(f'{source.spec} changed while it was read: begin again in another folder')
             settled = settle(pieces, cfg)
             if not merging:
                 check_split(settled, cfg, write_report(settled, cfg, out, getattr(source, 'passed', None))['skipped'])
                 write_json(state, now | dict(merging=True))
             splits = merge(settled, cfg, pool)
         tokenizer = train_tokenizer(settled, cfg, out) if cfg.vocab else None
-        manifest = dict(kind='prepared', form=cfg.form, source=plain_path(source.spec, absolute=True), **now, splits=splits, tokenizer=tokenizer)
-        counts = {k: read_json(out/'report.json')[k] for k in ('rows', 'kept', 'skipped')}
-        write_json(out/'manifest.json', manifest | counts)
+        manifest = dict(
+            kind='prepared',
+            form=cfg.form,
+            source=plain_path(source.spec, absolute=True),
+            **now,
+            splits=splits,
+            tokenizer=tokenizer,
+        )
+        counts = {k: read_json(out / 'report.json')[k] for k in ('rows', 'kept', 'skipped')}
+        write_json(out / 'manifest.json', manifest | counts)
     shutil.rmtree(pieces, ignore_errors=True)
     return manifest | counts
 
@@ -721,10 +1049,18 @@ def show(
     out: Path,
 ) -> str:
     "What became of the rows, and where it is."
-    lines = {'rows': manifest['rows']} | {k: v['rows'] for k, v in manifest['splits'].items()} | {f'left out: {k}': v for k, v in manifest['skipped'].items()}
+    lines = (
+        {'rows': manifest['rows']}
+        | {k: v['rows'] for k, v in manifest['splits'].items()}
+        | {f'left out: {k}': v for k, v in manifest['skipped'].items()}
+    )
     width = max(len(f'{n:,}') for n in lines.values())
     shards = [s for part in manifest['splits'].values() for s in part['shards']]
-    where = [f'{out/"manifest.json"}: {len(shards)} shards, {sum(s["bytes"] for s in shards)/1e6:,.1f} MB', f'{out/"report.md"}', f'{out/"skipped.jsonl"}']
+    where = [
+        f'{out / "manifest.json"}: {len(shards)} shards, {sum(s["bytes"] for s in shards) / 1e6:,.1f} MB',
+        f'{out / "report.md"}',
+        f'{out / "skipped.jsonl"}',
+    ]
     return '\n'.join([f'{n:{width},}  {k}' for k, n in lines.items()] + [''] + where)
 
 # %% ../../nbs/pictures/prepare.ipynb #8095d44d
@@ -737,7 +1073,8 @@ def dry_run(
     "The report on the first rows; nothing is kept."
     source = opened(source, **options)
     number('n', n, 1, whole=True)
-    check_source(source, Path(tempfile.gettempdir())/'minisd', cfg)
+    check_source(source, Path(tempfile.gettempdir()) / 'minisd', cfg)
     with tempfile.TemporaryDirectory() as d:
-        with open_engine('processes', 1, source, cfg, Path(d)) as engine: make_pieces(source, cfg, Path(d), engine, n)
+        with open_engine('processes', 1, source, cfg, Path(d)) as engine:
+            make_pieces(source, cfg, Path(d), engine, n)
         return report_text(write_report(settle(Path(d), cfg), cfg, Path(d), getattr(source, 'passed', None)))

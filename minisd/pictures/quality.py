@@ -27,24 +27,42 @@ from ..base.core import choice, decode_text, home, lines_of, number
 # %% ../../nbs/pictures/quality.ipynb #fa65a17a
 FILE_TYPES = 'jpe?g|jfif|png|gif|webp|avif|bmp|tiff?|heic|svg|psd|raw|cr2|nef|dng|mp4|mov|avi|pdf'
 DOMAINS = 'com|net|org|info|biz|edu|gov|co\\.uk|io|de|fr|ru|eu|me|tv|jp|cn'
-ENTITY = re.compile(r'&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]\w{1,31});', re.I)                                     # with its semicolon: 'cats &notes' has none
-MARKUP = [(re.compile(p, re.I | re.S), r) for p, r in (
-    (rf'^\s*File:\s*(.+)\.(?:{FILE_TYPES})\s*$', r'\1'), (r'\[/?(?:b|i|u|url|img|caption|gallery|embed)(?:[\s=][^\[\]]*)?\]', ' '),     # Wikimedia's names, shortcodes
-    (r'<!--.*?(?:-->|$)', ' '), (r'</?[a-z][^<>]*>', ' '),                                     # comments and tags
-    (r'!?\[([^\[\]]*)\]\([^()\s]*\)', r'\1'), (r'\(([^():]{1,80}):\d\.\d{1,3}\)', r'\1'),     # links, prompt weights
-    (r'^\s*(?:#{1,6}|>+|[-*+])\s+', ''), (r'(\*\*|__|~~|`+)(?=\S)([^*_~`]+)(?<=\S)\1', r'\2'), (r'(?<!\w)([*_])(?=\S)([^*_]+)(?<=\S)\1(?!\w)', r'\2'),
-    (r'\b(?:https?|ftp)://\S+|\bwww\.\S+|\b[a-z]:\\\S+', ' '),
-    (r'[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}', ' '), (rf'(?<![\w.-])[\w./-]{{1,200}}\.(?:{FILE_TYPES})\b(?!\.\w)', ' '),
-    (rf'(?<![\w.-])(?:[\w-]{{1,63}}\.){{1,4}}(?:{DOMAINS})\b(?!\.?\w)(?:/\S*)?', ' '),
-    (r'\b_?(?:IMG|MG|DSC[FN]?|PXL|MVI|GOPR|CIMG|PANO|VID|IMAGE|PHOTO|Screenshot)[_-]?\d{3,}(?:[_-]\w{1,20}){0,4}\b|\b[0-9a-f]{16,64}\b|\bP\d{7}\b', ' '),
-    (r'(?<!\w)@[a-z_]\w*', ' '), (r'(?:(?:^|(?<=\s))(?:#[^\W\d]\w*)+\s*){1,60}$', ''), (r'(?<!\w)#([^\W\d]\w*)', r'\1'))]
+ENTITY = re.compile(r'&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]\w{1,31});', re.I)  # with its semicolon: 'cats &notes' has none
+MARKUP = [
+    (re.compile(p, re.I | re.S), r)
+    for p, r in (
+        (rf'^\s*File:\s*(.+)\.(?:{FILE_TYPES})\s*$', r'\1'),
+        (r'\[/?(?:b|i|u|url|img|caption|gallery|embed)(?:[\s=][^\[\]]*)?\]', ' '),  # Wikimedia's names, shortcodes
+        (r'<!--.*?(?:-->|$)', ' '),
+        (r'</?[a-z][^<>]*>', ' '),  # comments and tags
+        (r'!?\[([^\[\]]*)\]\([^()\s]*\)', r'\1'),
+        (r'\(([^():]{1,80}):\d\.\d{1,3}\)', r'\1'),  # links, prompt weights
+        (r'^\s*(?:#{1,6}|>+|[-*+])\s+', ''),
+        (r'(\*\*|__|~~|`+)(?=\S)([^*_~`]+)(?<=\S)\1', r'\2'),
+        (r'(?<!\w)([*_])(?=\S)([^*_]+)(?<=\S)\1(?!\w)', r'\2'),
+        (r'\b(?:https?|ftp)://\S+|\bwww\.\S+|\b[a-z]:\\\S+', ' '),
+        (r'[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}', ' '),
+        (rf'(?<![\w.-])[\w./-]{{1,200}}\.(?:{FILE_TYPES})\b(?!\.\w)', ' '),
+        (rf'(?<![\w.-])(?:[\w-]{{1,63}}\.){{1,4}}(?:{DOMAINS})\b(?!\.?\w)(?:/\S*)?', ' '),
+        (
+            r'\b_?(?:IMG|MG|DSC[FN]?|PXL|MVI|GOPR|CIMG|PANO|VID|IMAGE|PHOTO|Screenshot)[_-]?\d{3,}(?:[_-]\w{1,20}){0,4}\b|\b[0-9a-f]{16,64}\b|\bP\d{7}\b',
+            ' ',
+        ),
+        (r'(?<!\w)@[a-z_]\w*', ' '),
+        (r'(?:(?:^|(?<=\s))(?:#[^\W\d]\w*)+\s*){1,60}$', ''),
+        (r'(?<!\w)#([^\W\d]\w*)', r'\1'),
+    )
+]
+
 
 def strip_markup(
     text: str,  # anything
 ) -> str:
     "HTML, Markdown, addresses, file names and hashtags taken out."
-    while (plain := ENTITY.sub(lambda m: html.unescape(m[0]), text)) != text: text = plain
-    for pattern, by in MARKUP: text = pattern.sub(by, text)
+    while (plain := ENTITY.sub(lambda m: html.unescape(m[0]), text)) != text:
+        text = plain
+    for pattern, by in MARKUP:
+        text = pattern.sub(by, text)
     return text
 
 # %% ../../nbs/pictures/quality.ipynb #a8393d7a
@@ -53,33 +71,92 @@ KIND = r'(?:images?|pictures?|photos?|photographs?|illustrations?|paintings?|sce
 NAME = r"(?-i:[A-Z](?:\.|[\w'’-]+))(?:\s+(?-i:(?:van|von|de|da|del|der)\s+)?(?-i:[A-Z](?:\.|[\w'’-]+))){0,3}"
 SHOWS = r'(?:shows?|depicts?|features?|captures?|displays?|portrays?|contains?|showcases?)'
 SEE = r'(?:we|you|i|one)(?: can)?(?: clearly)? see|there (?:is|are)'
-BOILERPLATE = re.compile('|'.join((
-    rf'^(?:in|on) (?:this|the) {KIND}(?:,|,? (?:{SEE})(?: that)?,?) ', rf'^(?:this|the|an?) {KIND} (?:{SHOWS}|is showing|may contain|is (?:an? {KIND} )?of)(?: that)?:? ', rf'^{KIND} may contain:? ', r'^images? (?:results? )?for ',
-    rf'^(?:this|it) is an? (?:{KIND} of )', r'^here (?:we|you) (?:can )?see ', r'^(?:file|image|photo|picture|caption|title|alt(?:[ -]text)?|description)\s*:\s*',
-    rf'(?:\ban? )?\b(?:{KIND}|shot|taken|captured|photographed|photography)\s+(?:by|from|via|courtesy of)\s+(?:[^,.;:|()\n]{{1,60}}?\s+)?(?:on|via|from|at|for|/)\s*{AGENCIES}\b', rf'(?<!\ba )(?<!\bthe )(?<!\bthis )\b(?:photo|image|picture|photograph)s?\s+(?:by|courtesy of)\s+{NAME}', rf'(?<=[|.;(] )(?:photo|image|picture)s?:\s*{NAME}',
-    r'\b(?:photo|image|picture)s?\s*(?:credits?|courtesy|source)\s*[:\-][^,;|()\n]{0,80}', rf'(?:©|\(c\)\s|\bcopyright\b)(?:\s*©)?(?:\s*\d{{4}}(?:\s*[-–]\s*\d{{4}})?)?(?:\s*(?:by\s+)?{NAME}(?:,?\s+\d{{4}}\b)?)?', r'\bCC[ -]BY(?:-[A-Z]{2}){0,2}(?: \d\.\d)?',
-    rf'(?:\s[-–—|/]\s*|\s[|:/]|\b(?:on|via|from|at)\s+){AGENCIES}\b(?=\s*(?:$|[-–—|.,;]))', r'\ball rights reserved\b', r'\broyalty[- ]free\b(?: (?:stock )?(?:photo|image|picture|vector|illustration)s?\b)?',
-    r'^(?:free |royalty[- ]free )?stock (?:photo|image|picture|video)s? (?:of|showing) ', r'\bstock (?:photo|image|picture|vector|illustration|footage|photography|video)s?(?:graphs?)?\b', r'\b(?:click|tap)(?: here| image| photo)? (?:to|for) (?:enlarge|zoom|view|see|read|download|open|expand)\w*(?: (?:full[- ]size|larger|more|image|photo|it))*',
-    r'\b(?:free download|download (?:now|for free|free|in hd|this (?:image|photo|picture)))\b', r'\b(?:full )?u?hd (?:desktop )?wallpapers?\b|\bdesktop (?:wallpaper|background)s?\b', r'\b(?:image|photo|picture|slide)s? (?:(?:#|no\.? ?)\d+|\d+ of \d+|\d+$)', r'\bno (?:description|caption|image|photo|alt text)(?: is)? available\b',
-    rf'\b(?:shot|taken|captured) (?:on|with) (?:an? )?(?:canon|nikon|sony|fuji(?:film)?|leica|olympus|panasonic|pentax|kodak|iphone)(?:\s+[\w-]*\d[\w-]*|\s+(?:eos|mark|ii|iii|iv|pro|max|mini|alpha|lumix))*', r'\bf/\d+(?:\.\d+)?\b|\biso[ -]?\d{2,6}\b|\b1/\d{2,5} ?s(?:ec)?\b|\b\d{2,3}(?:-\d{2,3})? ?mm lens\b')), re.I)
+BOILERPLATE = re.compile(
+    '|'.join(
+        (
+            rf'^(?:in|on) (?:this|the) {KIND}(?:,|,? (?:{SEE})(?: that)?,?) ',
+            rf'^(?:this|the|an?) {KIND} (?:{SHOWS}|is showing|may contain|is (?:an? {KIND} )?of)(?: that)?:? ',
+            rf'^{KIND} may contain:? ',
+            r'^images? (?:results? )?for ',
+            rf'^(?:this|it) is an? (?:{KIND} of )',
+            r'^here (?:we|you) (?:can )?see ',
+            r'^(?:file|image|photo|picture|caption|title|alt(?:[ -]text)?|description)\s*:\s*',
+            rf'(?:\ban? )?\b(?:{KIND}|shot|taken|captured|photographed|photography)\s+(?:by|from|via|courtesy of)\s+(?:[^,.;:|()\n]{{1,60}}?\s+)?(?:on|via|from|at|for|/)\s*{AGENCIES}\b',
+            rf'(?<!\ba )(?<!\bthe )(?<!\bthis )\b(?:photo|image|picture|photograph)s?\s+(?:by|courtesy of)\s+{NAME}',
+            rf'(?<=[|.;(] )(?:photo|image|picture)s?:\s*{NAME}',
+            r'\b(?:photo|image|picture)s?\s*(?:credits?|courtesy|source)\s*[:\-][^,;|()\n]{0,80}',
+            rf'(?:©|\(c\)\s|\bcopyright\b)(?:\s*©)?(?:\s*\d{{4}}(?:\s*[-–]\s*\d{{4}})?)?(?:\s*(?:by\s+)?{NAME}(?:,?\s+\d{{4}}\b)?)?',
+            r'\bCC[ -]BY(?:-[A-Z]{2}){0,2}(?: \d\.\d)?',
+            rf'(?:\s[-–—|/]\s*|\s[|:/]|\b(?:on|via|from|at)\s+){AGENCIES}\b(?=\s*(?:$|[-–—|.,;]))',
+            r'\ball rights reserved\b',
+            r'\broyalty[- ]free\b(?: (?:stock )?(?:photo|image|picture|vector|illustration)s?\b)?',
+            r'^(?:free |royalty[- ]free )?stock (?:photo|image|picture|video)s? (?:of|showing) ',
+            r'\bstock (?:photo|image|picture|vector|illustration|footage|photography|video)s?(?:graphs?)?\b',
+            r'\b(?:click|tap)(?: here| image| photo)? (?:to|for) (?:enlarge|zoom|view|see|read|download|open|expand)\w*(?: (?:full[- ]size|larger|more|image|photo|it))*',
+            r'\b(?:free download|download (?:now|for free|free|in hd|this (?:image|photo|picture)))\b',
+            r'\b(?:full )?u?hd (?:desktop )?wallpapers?\b|\bdesktop (?:wallpaper|background)s?\b',
+            r'\b(?:image|photo|picture|slide)s? (?:(?:#|no\.? ?)\d+|\d+ of \d+|\d+$)',
+            r'\bno (?:description|caption|image|photo|alt text)(?: is)? available\b',
+            rf'\b(?:shot|taken|captured) (?:on|with) (?:an? )?(?:canon|nikon|sony|fuji(?:film)?|leica|olympus|panasonic|pentax|kodak|iphone)(?:\s+[\w-]*\d[\w-]*|\s+(?:eos|mark|ii|iii|iv|pro|max|mini|alpha|lumix))*',
+            r'\bf/\d+(?:\.\d+)?\b|\biso[ -]?\d{2,6}\b|\b1/\d{2,5} ?s(?:ec)?\b|\b\d{2,3}(?:-\d{2,3})? ?mm lens\b',
+        )
+    ),
+    re.I,
+)
 
 # %% ../../nbs/pictures/quality.ipynb #2e13e608
-NOTHING = {'null', 'none', 'nan', 'n/a', 'na', 'nil', 'undefined', 'untitled', 'unknown', 'no title', 'no caption', 'no description', 'placeholder', 'alt', 'alt text', 'image alt', 'caption', 'title', 'default'}
+NOTHING = {
+    'null',
+    'none',
+    'nan',
+    'n/a',
+    'na',
+    'nil',
+    'undefined',
+    'untitled',
+    'unknown',
+    'no title',
+    'no caption',
+    'no description',
+    'placeholder',
+    'alt',
+    'alt text',
+    'image alt',
+    'caption',
+    'title',
+    'default',
+}
 KEPT_INVISIBLE = {'\u200c', '\u200d'}  # joiners: scripts of India and Persian are spelled with them
+
 
 def tidy_up(
     text: str,  # after the removals
 ) -> str:
     "Unicode, punctuation and blanks in order."
-    if not text.isascii(): text = ''.join(c if c in KEPT_INVISIBLE or unicodedata.category(c)[0] != 'C' else '' if unicodedata.category(c) == 'Cf' else ' ' for c in unicodedata.normalize('NFC', text))
-    elif not text.isprintable(): text = re.sub(r'[\x00-\x1f\x7f]', ' ', text)
-    text = re.sub(r'([!?.,;:|])\1+|([*_~=+#/\\-])\2{2,}', r'\1\2', text)                               # '!!!' to '!'; 'C++' stays
+    if not text.isascii():
+        text = ''.join(
+            c
+            if c in KEPT_INVISIBLE or unicodedata.category(c)[0] != 'C'
+            else ''
+            if unicodedata.category(c) == 'Cf'
+            else ' '
+            for c in unicodedata.normalize('NFC', text)
+        )
+    elif not text.isprintable():
+        text = re.sub(r'[\x00-\x1f\x7f]', ' ', text)
+    text = re.sub(r'([!?.,;:|])\1+|([*_~=+#/\\-])\2{2,}', r'\1\2', text)  # '!!!' to '!'; 'C++' stays
     text = re.sub(r'\([^\w()]{0,20}\)|\[[^\w\[\]]{0,20}\]|\{[^\w{}]{0,20}\}', ' ', text)
     text = re.sub(r'\s+(?=[,;.!?](?:\s|$))', '', ' '.join(text.split()))
-    text = re.sub(r'([,;.:|])(?:\s?[,;.:|])+(?=\s|$)', r'\1', text)                                   # ', ,' to ','
+    text = re.sub(r'([,;.:|])(?:\s?[,;.:|])+(?=\s|$)', r'\1', text)  # ', ,' to ','
     text = re.sub(r'^[\s,;:.|/\\*_~=•·–—-]+|[\s,;:|/\\*_~=•·–—-]+$', '', text)
-    if len(text) > 2 and text[0] + text[-1] in ('""', "\'\'", '“”', '‘’', '«»') and not set(text[1:-1]) & set(text[0] + text[-1]): text = text[1:-1]
+    if (
+        len(text) > 2
+        and text[0] + text[-1] in ('""', "''", '“”', '‘’', '«»')
+        and not set(text[1:-1]) & set(text[0] + text[-1])
+    ):
+        text = text[1:-1]
     return text if re.search(r'[^\W_]', text) and text.lower().strip(' .') not in NOTHING else ''
+
 
 def clean_caption(
     text: str,  # as it was found
@@ -87,23 +164,33 @@ def clean_caption(
     "A caption without markup, addresses, file names, boilerplate and stray blanks."
     for _ in range(100):
         before, text = text, tidy_up(BOILERPLATE.sub(' ', strip_markup(text)))
-        if text == before: break
+        if text == before:
+            break
     return text
 
 # %% ../../nbs/pictures/quality.ipynb #9159326f
-STOP_WORDS = frozenset("""a an the and or nor but if then than as of in on at by to from for with without into onto out off over up about per via is are was were be been being am do does did done doing has have had having
+STOP_WORDS = frozenset(
+    """a an the and or nor but if then than as of in on at by to from for with without into onto out off over up about per via is are was were be been being am do does did done doing has have had having
     it its it's i me my mine we us our ours you your yours he him his she her hers they them their theirs who whom whose which what that this these those there here where when while how why not no yes can could will would shall should
-    may might must also just only too so such very really quite some any all each every both either neither other another own same s t d ll m re ve isn aren don let lets""".split())
-PRAISE = frozenset("""beautiful beautifully beauty pretty nice amazing amazingly awesome stunning gorgeous wonderful great good better best lovely perfect perfectly incredible incredibly magnificent breathtaking fantastic superb excellent impressive
+    may might must also just only too so such very really quite some any all each every both either neither other another own same s t d ll m re ve isn aren don let lets""".split()
+)
+PRAISE = frozenset(
+    """beautiful beautifully beauty pretty nice amazing amazingly awesome stunning gorgeous wonderful great good better best lovely perfect perfectly incredible incredibly magnificent breathtaking fantastic superb excellent impressive
     spectacular splendid cool cute charming attractive fabulous marvelous marvellous brilliant fine finest favorite favourite interesting inspiring inspirational unique special popular top new latest most more much super absolutely truly extremely ever
-    epic exquisite outstanding exceptional remarkable extraordinary phenomenal iconic memorable unforgettable delightful pleasing aesthetic aesthetics awe mesmerizing captivating professional premium award winning""".split())
-QUALITY = frozenset("""quality high higher highest highly low ultra full resolution res hires highres absurdres hd fhd uhd qhd hdr 2k 4k 5k 6k 8k 12k 16k 32k 720p 1080p 1440p 2160p definition detail details detailed intricate sharp crisp focus focused realistic
-    photorealistic hyperrealistic photorealism realism masterpiece cinematic lighting dslr rendered render rendering renders octane unreal engine trending size large megapixel megapixels pixel pixels px""".split())
-MEDIUM = frozenset("""image images picture pictures pic pics photo photos photograph photographs photography photographic photographer shot shots snapshot capture captured view views scene scenes art artwork artworks artistic illustration illustrations
+    epic exquisite outstanding exceptional remarkable extraordinary phenomenal iconic memorable unforgettable delightful pleasing aesthetic aesthetics awe mesmerizing captivating professional premium award winning""".split()
+)
+QUALITY = frozenset(
+    """quality high higher highest highly low ultra full resolution res hires highres absurdres hd fhd uhd qhd hdr 2k 4k 5k 6k 8k 12k 16k 32k 720p 1080p 1440p 2160p definition detail details detailed intricate sharp crisp focus focused realistic
+    photorealistic hyperrealistic photorealism realism masterpiece cinematic lighting dslr rendered render rendering renders octane unreal engine trending size large megapixel megapixels pixel pixels px""".split()
+)
+MEDIUM = frozenset(
+    """image images picture pictures pic pics photo photos photograph photographs photography photographic photographer shot shots snapshot capture captured view views scene scenes art artwork artworks artistic illustration illustrations
     painting paintings drawing drawings sketch graphic graphics vector clipart wallpaper wallpapers background backgrounds video footage frame screenshot thumbnail preview gallery album collection file jpg jpeg png gif stock royalty free download copyright rights
     reserved credit courtesy untitled unknown unnamed placeholder caption title description alt thing things stuff something anything nothing place places moment moments show shows showing depicts depicting features featuring look looks looking see seen
-    shutterstock getty istock alamy unsplash pexels pixabay flickr pinterest artstation deviantart instagram""".split())
+    shutterstock getty istock alamy unsplash pexels pixabay flickr pinterest artstation deviantart instagram""".split()
+)
 GENERIC_WORDS = PRAISE | QUALITY | MEDIUM
+
 
 def words_of(
     text: str,
@@ -111,11 +198,17 @@ def words_of(
     "The words of a caption; a hyphen divides, an apostrophe doesn't."
     return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
 
+
 def content_words(
     text: str,
 ) -> list[str]:  # in lower case, in their order
     "The words of a caption that can name something in the picture."
-    return [w for w in words_of(text) if w not in STOP_WORDS and w not in GENERIC_WORDS and not re.fullmatch(r"\d+(?:x\d+)?", w)]
+    return [
+        w
+        for w in words_of(text)
+        if w not in STOP_WORDS and w not in GENERIC_WORDS and not re.fullmatch(r"\d+(?:x\d+)?", w)
+    ]
+
 
 def is_generic(
     text: str,  # a cleaned caption
@@ -129,14 +222,15 @@ def word_bits(
     n: int,  # captions in all
 ) -> float:  # bits a caption, mean over all captions
     "Information in the words of an average caption, each taken by itself."
-    return sum(c/n*math.log2(n/c) for c in mentions.values())
+    return sum(c / n * math.log2(n / c) for c in mentions.values())
+
 
 def caption_entropy(
     counts,  # how often each distinct caption occurs
 ) -> float:  # bits
     "Entropy of the captions: the most that they can tell about which picture they belong to."
-    p = np.asarray(counts, float)/np.sum(counts)
-    return float(-(p*np.log2(p)).sum()) + 0.                                             # no minus zero
+    p = np.asarray(counts, float) / np.sum(counts)
+    return float(-(p * np.log2(p)).sum()) + 0.0  # no minus zero
 
 # %% ../../nbs/pictures/quality.ipynb #6b5625bf
 def log_choose(
@@ -148,29 +242,57 @@ def log_choose(
     lg = lambda a: torch.lgamma(torch.as_tensor(np.maximum(a, 0) + 1)).numpy()
     return np.where((k >= 0) & (k <= n), lg(n) - lg(k) - lg(n - k), -np.inf)
 
+
 def batch_ceiling(
     counts,  # how often each distinct caption occurs
     batch: int = 64,  # rows of the contrastive loss, cut to the number of captions
 ) -> dict[str, float]:
     "What equal captions cost in an average batch: twins, best recall@1, least contrastive loss in nats."
-    c, m = np.unique(np.asarray(counts), return_counts=True)                             # m distinct captions occur c times each
-    n = int((c*m).sum())
+    c, m = np.unique(np.asarray(counts), return_counts=True)  # m distinct captions occur c times each
+    n = int((c * m).sum())
     b = min(number('batch', batch, 1, whole=True), n)
-    twins = recall = floor = 0.
-    for ci, share in zip(c.tolist(), (c*m/n).tolist()):
-        k = np.arange(min(ci, b))                                                        # twins that a row can meet
+    twins = recall = floor = 0.0
+    for ci, share in zip(c.tolist(), (c * m / n).tolist()):
+        k = np.arange(min(ci, b))  # twins that a row can meet
         p = np.exp(log_choose(ci - 1, k) + log_choose(n - ci, b - 1 - k) - log_choose(n - 1, b - 1))
-        p /= p.sum()                                                                     # 1 but for rounding
-        twins, recall, floor = twins + share*p[1:].sum(), recall + share*(p/(1 + k)).sum(), floor + share*(p*np.log1p(k)).sum()
+        p /= p.sum()  # 1 but for rounding
+        twins, recall, floor = (
+            twins + share * p[1:].sum(),
+            recall + share * (p / (1 + k)).sum(),
+            floor + share * (p * np.log1p(k)).sum(),
+        )
     return dict(batch=b, twins=float(twins), recall=float(recall), loss_floor=float(floor))
 
 # %% ../../nbs/pictures/quality.ipynb #b9d975b0
-NATURE = tuple("""mountain hill peak valley canyon cliff rock glacier volcano dune desert forest wood jungle meadow field plain prairie lake river stream waterfall sea ocean coast beach shore island wave sky cloud sun moon star sunset sunrise dawn dusk
-    tree flower grass leaf horizon storm rain snow ice fog mist rainbow landscape scenery nature wilderness""".split())
-OBJECTS = tuple("""person man woman child boy girl baby face hand crowd hiker dog cat horse cow sheep bird deer stag fish bear lion elephant butterfly animal car truck bus train bicycle motorcycle boat sailboat ship airplane balloon house cabin building
-    tower castle church bridge street door window chair table bed lamp sofa cup bottle plate knife spoon food cake pizza fruit apple book phone computer keyboard clock camera guitar ball toy bag hat shirt dress shoe umbrella sign robot""".split())
+NATURE = tuple(
+    """mountain hill peak valley canyon cliff rock glacier volcano dune desert forest wood jungle meadow field plain prairie lake river stream waterfall sea ocean coast beach shore island wave sky cloud sun moon star sunset sunrise dawn dusk
+    tree flower grass leaf horizon storm rain snow ice fog mist rainbow landscape scenery nature wilderness""".split()
+)
+OBJECTS = tuple(
+    """person man woman child boy girl baby face hand crowd hiker dog cat horse cow sheep bird deer stag fish bear lion elephant butterfly animal car truck bus train bicycle motorcycle boat sailboat ship airplane balloon house cabin building
+    tower castle church bridge street door window chair table bed lamp sofa cup bottle plate knife spoon food cake pizza fruit apple book phone computer keyboard clock camera guitar ball toy bag hat shirt dress shoe umbrella sign robot""".split()
+)
 CONCEPTS = dict(nature=NATURE, objects=OBJECTS)
-PLURALS = dict(person='people', man='men', woman='women', child='children', foot='feet', tooth='teeth', goose='geese', mouse='mice', leaf='leaves', wolf='wolves', knife='knives', wife='wives', life='lives', shelf='shelves', calf='calves', loaf='loaves', half='halves')
+PLURALS = dict(
+    person='people',
+    man='men',
+    woman='women',
+    child='children',
+    foot='feet',
+    tooth='teeth',
+    goose='geese',
+    mouse='mice',
+    leaf='leaves',
+    wolf='wolves',
+    knife='knives',
+    wife='wives',
+    life='lives',
+    shelf='shelves',
+    calf='calves',
+    loaf='loaves',
+    half='halves',
+)
+
 
 def forms(
     word: str,  # a word or a phrase, singular or plural
@@ -178,10 +300,17 @@ def forms(
     "A word in singular and plural; of a phrase the last word is inflected."
     *head, last = words_of(word)
     single = {one for one, many in PLURALS.items() if many == last}
-    if last.endswith('ies'): single.add(last[:-3] + 'y')
-    if re.search('(?:s|x|z|ch|sh|o)es$', last): single.add(last[:-2])
-    if re.search('[^su]s$', last): single.add(last[:-1])
-    many = {PLURALS.get(w) or (w[:-1] + 'ies' if re.search('[^aeiou]y$', w) else w + 'es' if re.search('(?:s|x|z|ch|sh)$', w) else w + 's') for w in single or {last}}
+    if last.endswith('ies'):
+        single.add(last[:-3] + 'y')
+    if re.search('(?:s|x|z|ch|sh|o)es$', last):
+        single.add(last[:-2])
+    if re.search('[^su]s$', last):
+        single.add(last[:-1])
+    many = {
+        PLURALS.get(w)
+        or (w[:-1] + 'ies' if re.search('[^aeiou]y$', w) else w + 'es' if re.search('(?:s|x|z|ch|sh)$', w) else w + 's')
+        for w in single or {last}
+    }
     many |= {w + 'es' for w in single or {last} if w.endswith('o')}
     return {' '.join([*head, w]) for w in single | many | {last}}
 
@@ -193,11 +322,16 @@ def read_lines(
 ) -> list[str]:  # without empty lines
     "The lines of a text file; `FileNotFoundError` or `ValueError` in one line."
     path = home(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} does not exist: expected a text file with a {what} a line')
-    try: lines = [l.strip() for l in lines_of(decode_text(path.read_bytes(), str(path), encoding))]
-    except ValueError as e: raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
-    if not any(lines): raise ValueError(f'{path} holds no {what}: expected one a line')
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: expected a text file with a {what} a line')
+    try:
+        lines = [l.strip() for l in lines_of(decode_text(path.read_bytes(), str(path), encoding))]
+    except ValueError as e:
+        raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
+    if not any(lines):
+        raise ValueError(f'{path} holds no {what}: expected one a line')
     return [l for l in lines if l]
+
 
 def read_words(
     path: str | Path,  # a text file: a word or phrase a line, lines that begin with # left out
@@ -205,40 +339,55 @@ def read_words(
 ) -> list[str]:
     "A list of words; `FileNotFoundError` or `ValueError` in one line."
     words = [l for l in read_lines(path, 'word', encoding) if not l.startswith('#')]
-    if not words: raise ValueError(f'{path} holds no word: expected one a line')
+    if not words:
+        raise ValueError(f'{path} holds no word: expected one a line')
     return words
 
 # %% ../../nbs/pictures/quality.ipynb #7ae707f0
 class Concepts:
     "Counts of the captions that mention lists of words."
+
     def __init__(
         self,
         lists: dict[str, Iterable[str]],  # name -> words or phrases
     ):
         self.n, self.none, self.captions, self.words, self.lookup = 0, 0, Counter(), {k: Counter() for k in lists}, {}
         for name, words in lists.items():
-            if isinstance(words, str) or not (words := list(words)): raise ValueError(f'the list {name!r} is empty or one text: expected words')
+            if isinstance(words, str) or not (words := list(words)):
+                raise ValueError(f'the list {name!r} is empty or one text: expected words')
             for w in words:
-                if not isinstance(w, str) or not words_of(w): raise ValueError(f'{w!r} in the list {name!r} is not a word: expected letters')
-                for form in forms(w): self.lookup.setdefault(form, {})[name] = w
+                if not isinstance(w, str) or not words_of(w):
+                    raise ValueError(f'{w!r} in the list {name!r} is not a word: expected letters')
+                for form in forms(w):
+                    self.lookup.setdefault(form, {})[name] = w
         self.longest = max((f.count(' ') + 1 for f in self.lookup), default=1)
 
     def add(self, text: str):
         "Count one caption."
         words, found = words_of(text), {}
         for length in range(1, self.longest + 1):
-            for i in range(len(words) - length + 1): found |= {(name, w): 1 for name, w in self.lookup.get(' '.join(words[i:i + length]), {}).items()}
+            for i in range(len(words) - length + 1):
+                found |= {(name, w): 1 for name, w in self.lookup.get(' '.join(words[i : i + length]), {}).items()}
         self.n += 1
         self.none += not found
         self.captions.update({name for name, _ in found})
-        for name, w in found: self.words[name][w] += 1
+        for name, w in found:
+            self.words[name][w] += 1
 
     def report(self) -> dict:
         "Captions that mention each list and each word, and how the lists compare."
         count, names = self.captions, list(self.words)
-        lists = {k: dict(captions=count[k], share=count[k]/max(1, self.n), words=dict(self.words[k].most_common())) for k in names}
-        pairs = {f'{a} to {b}': round(count[a]/count[b], 4) if count[b] else None for i, a in enumerate(names) for b in names[i + 1:]}
+        lists = {
+            k: dict(captions=count[k], share=count[k] / max(1, self.n), words=dict(self.words[k].most_common()))
+            for k in names
+        }
+        pairs = {
+            f'{a} to {b}': round(count[a] / count[b], 4) if count[b] else None
+            for i, a in enumerate(names)
+            for b in names[i + 1 :]
+        }
         return dict(captions=self.n, lists=lists, none=self.none, ratio=pairs)
+
 
 def concept_audit(
     texts: Iterable[str],  # captions
@@ -246,26 +395,42 @@ def concept_audit(
 ) -> dict:  # captions; for each list captions, share and words; none: captions that mention no list; ratio of each pair, None where the second is never mentioned
     "How many captions mention each list of words, and how the lists compare."
     from tqdm.auto import tqdm
+
     concepts = Concepts(CONCEPTS if lists is None else lists)
-    for t in tqdm(texts, desc='captions', unit='caption', delay=2, leave=False): concepts.add(t)
+    for t in tqdm(texts, desc='captions', unit='caption', delay=2, leave=False):
+        concepts.add(t)
     return concepts.report()
 
 # %% ../../nbs/pictures/quality.ipynb #5d4ab830
 class Often:
     "Frequent items of a stream, in bounded memory (Misra and Gries 1982)."
-    def __init__(self, places: int = 1000): self.places, self.kept = places, {}
+
+    def __init__(self, places: int = 1000):
+        self.places, self.kept = places, {}
+
     def add(self, key, text: str):
         "Count one item; where no place is free, every count is lowered instead."
-        if key in self.kept: self.kept[key][0] += 1
-        elif len(self.kept) < self.places: self.kept[key] = [1, text]
+        if key in self.kept:
+            self.kept[key][0] += 1
+        elif len(self.kept) < self.places:
+            self.kept[key] = [1, text]
         else:
-            for v in self.kept.values(): v[0] -= 1
+            for v in self.kept.values():
+                v[0] -= 1
             self.kept = {k: v for k, v in self.kept.items() if v[0]}
+
 
 class CaptionStats:
     "What a report needs of the captions, counted as they come by."
+
     def __init__(self, lists: dict[str, Iterable[str]]):
-        self.keys, self.lengths, self.mentions, self.often, self.concepts = array('Q'), Counter(), Counter(), Often(), Concepts(lists)
+        self.keys, self.lengths, self.mentions, self.often, self.concepts = (
+            array('Q'),
+            Counter(),
+            Counter(),
+            Often(),
+            Concepts(lists),
+        )
         self.empty = self.generic = self.changed = self.words = self.content = 0
 
     def add(self, raw: str):
@@ -279,9 +444,11 @@ class CaptionStats:
         self.generic += bool(text) and not content
         self.lengths[len(words)] += 1
         self.words, self.content = self.words + len(words), self.content + len(content)
-        self.mentions.update(list(dict.fromkeys(content)))                              # each word once, in an order that never changes
-        if text: self.often.add(key, text), self.concepts.add(text)
-        else: self.concepts.add('')
+        self.mentions.update(list(dict.fromkeys(content)))  # each word once, in an order that never changes
+        if text:
+            self.often.add(key, text), self.concepts.add(text)
+        else:
+            self.concepts.add('')
 
 # %% ../../nbs/pictures/quality.ipynb #33cb2753
 def percentile(
@@ -289,10 +456,12 @@ def percentile(
     q: float,  # from 0 to 1
 ) -> int:
     "The smallest value that at least the share `q` doesn't exceed."
-    left = q*sum(counts.values())
+    left = q * sum(counts.values())
     for v in sorted(counts):
         left -= counts[v]
-        if left <= 1e-9: return v
+        if left <= 1e-9:
+            return v
+
 
 def summary(
     s: CaptionStats,
@@ -303,15 +472,39 @@ def summary(
     n = len(s.keys)
     keys, counts = np.unique(np.frombuffer(s.keys, np.uint64), return_counts=True)
     exact, bits, entropy = dict(zip(keys.tolist(), counts.tolist())), word_bits(s.mentions, n), caption_entropy(counts)
-    allowed = max(1, n//batch)
+    allowed = max(1, n // batch)
     beyond = int(np.maximum(counts[keys & np.uint64(1) == 0] - allowed, 0).sum())
-    repeated = sorted(((exact[k], text) for k, (_, text) in s.often.kept.items() if exact[k] > 1), key=lambda r: (-r[0], r[1]))
+    repeated = sorted(
+        ((exact[k], text) for k, (_, text) in s.often.kept.items() if exact[k] > 1), key=lambda r: (-r[0], r[1])
+    )
     return dict(
-        captions=n, changed=s.changed, distinct=len(keys), repeats=1 - len(keys)/n, most_repeated=[[t, c] for c, t in repeated[:top]],
-        length=dict(mean=s.words/n, **{f'p{q}': percentile(s.lengths, q/100) for q in (5, 50, 95)}),
-        vocabulary=dict(words=len(s.mentions), once=sum(c == 1 for c in s.mentions.values()), frequent=[[w, c] for w, c in s.mentions.most_common(top)]),
-        content_share=s.content/max(1, s.words), bits=bits, bits_per_word=bits*n/max(1, sum(s.mentions.values())), entropy=entropy, needed=math.log2(n), ceiling=batch_ceiling(counts, batch),
-        teaches_nothing=dict(share=(s.empty + s.generic + beyond)/n, empty=s.empty/n, generic=s.generic/n, beyond_use=beyond/n, allowed=allowed), concepts=s.concepts.report())
+        captions=n,
+        changed=s.changed,
+        distinct=len(keys),
+        repeats=1 - len(keys) / n,
+        most_repeated=[[t, c] for c, t in repeated[:top]],
+        length=dict(mean=s.words / n, **{f'p{q}': percentile(s.lengths, q / 100) for q in (5, 50, 95)}),
+        vocabulary=dict(
+            words=len(s.mentions),
+            once=sum(c == 1 for c in s.mentions.values()),
+            frequent=[[w, c] for w, c in s.mentions.most_common(top)],
+        ),
+        content_share=s.content / max(1, s.words),
+        bits=bits,
+        bits_per_word=bits * n / max(1, sum(s.mentions.values())),
+        entropy=entropy,
+        needed=math.log2(n),
+        ceiling=batch_ceiling(counts, batch),
+        teaches_nothing=dict(
+            share=(s.empty + s.generic + beyond) / n,
+            empty=s.empty / n,
+            generic=s.generic / n,
+            beyond_use=beyond / n,
+            allowed=allowed,
+        ),
+        concepts=s.concepts.report(),
+    )
+
 
 def caption_report(
     texts: Iterable[str],  # captions, read once
@@ -321,14 +514,20 @@ def caption_report(
 ) -> dict:  # numbers, texts, lists and dictionaries, as JSON can hold them
     "What a set of captions can teach."
     from tqdm.auto import tqdm
+
     number('batch', batch, 1, 10**7, whole=True), number('top', top, 0, 10**6, whole=True)
-    if isinstance(texts, str): raise ValueError('texts is one text: it must be a list of captions')
+    if isinstance(texts, str):
+        raise ValueError('texts is one text: it must be a list of captions')
     stats, bad = CaptionStats(CONCEPTS if words is None else words), []
     for i, t in enumerate(tqdm(texts, desc='captions', unit='caption', delay=2, leave=False)):
-        if isinstance(t, str): stats.add(t)
-        else: bad.append(f'caption {i} is of type {type(t).__name__}')
-    if bad: raise ValueError(f'{bad[0]}: it must be a text' + f' (and {len(bad) - 1:,} more)'*(len(bad) > 1))
-    if not stats.keys: raise ValueError('there is no caption: expected at least one')
+        if isinstance(t, str):
+            stats.add(t)
+        else:
+            bad.append(f'caption {i} is of type {type(t).__name__}')
+    if bad:
+        raise ValueError(f'{bad[0]}: it must be a text' + f' (and {len(bad) - 1:,} more)' * (len(bad) > 1))
+    if not stats.keys:
+        raise ValueError('there is no caption: expected at least one')
     return summary(stats, batch, top)
 
 # %% ../../nbs/pictures/quality.ipynb #b8ae0879
@@ -338,25 +537,56 @@ def percent(
     "A share in words; neither a little nor nearly all is rounded away."
     return '<1%' if 0 < x < 0.01 else '>99%' if 0.99 < x < 1 else f'{x:.0%}'
 
+
 def report_words(
     report: dict,  # of `caption_report`
 ) -> str:  # three sentences, a line each
     "A report in plain words."
     t, c, a = report['teaches_nothing'], report['ceiling'], report['concepts']
-    lines = [f"{percent(t['share'])} of the {report['captions']:,} captions would teach nothing: {percent(t['empty'])} are empty, {percent(t['generic'])} generic, {percent(t['beyond_use'])} repeat a caption more often than once in a batch of {c['batch']}.",
-             f"The captions tell at most {report['entropy']:.1f} of the {report['needed']:.1f} bits that single out a picture; in a batch of {c['batch']}, {percent(c['twins'])} have a twin, so recall@1 is at most {c['recall']:.1%} and the contrastive loss at least {c['loss_floor']:.2f}."]
+    lines = [
+        f"{percent(t['share'])} of the {report['captions']:,} captions would teach nothing: {percent(t['empty'])} are empty, {percent(t['generic'])} generic, {percent(t['beyond_use'])} repeat a caption more often than once in a batch of {c['batch']}.",
+        f"The captions tell at most {report['entropy']:.1f} of the {report['needed']:.1f} bits that single out a picture; in a batch of {c['batch']}, {percent(c['twins'])} have a twin, so recall@1 is at most {c['recall']:.1%} and the contrastive loss at least {c['loss_floor']:.2f}.",
+    ]
     by = sorted(a['lists'].items(), key=lambda kv: -kv[1]['captions'])
     if by:
         (most, m), (least, l) = by[0], by[-1]
-        pair = '' if len(by) < 2 or not m['captions'] else f": {m['captions']/l['captions']:.1f} times as many for {most} as for {least}" if l['captions'] else f': none for {least}'
-        lines.append('Captions that mention ' + ', '.join(f"{k} {percent(v['share'])}" for k, v in by) + f", none of these {percent(a['none']/report['captions'])}{pair}.")
+        pair = (
+            ''
+            if len(by) < 2 or not m['captions']
+            else f": {m['captions'] / l['captions']:.1f} times as many for {most} as for {least}"
+            if l['captions']
+            else f': none for {least}'
+        )
+        lines.append(
+            'Captions that mention '
+            + ', '.join(f"{k} {percent(v['share'])}" for k, v in by)
+            + f", none of these {percent(a['none'] / report['captions'])}{pair}."
+        )
     return '\n'.join(lines)
 
-ROWS = {'captions': lambda r: f"{r['captions']:,}", 'distinct': lambda r: f"{r['distinct']:,}", 'changed by cleaning': lambda r: percent(r['changed']/r['captions']), 'words, mean': lambda r: f"{r['length']['mean']:.1f}",
-        'words, 5% / 50% / 95%': lambda r: ' / '.join(str(r['length'][k]) for k in ('p5', 'p50', 'p95')), 'vocabulary, content words': lambda r: f"{r['vocabulary']['words']:,}", 'of them used once': lambda r: f"{r['vocabulary']['once']:,}",
-        'share of content words': lambda r: percent(r['content_share']), 'bits in the words': lambda r: f"{r['bits']:.1f}", 'bits a content word (rarity)': lambda r: f"{r['bits_per_word']:.1f}", 'entropy of the captions, bits': lambda r: f"{r['entropy']:.1f}",
-        'bits to single out a picture': lambda r: f"{r['needed']:.1f}", 'rows with a twin': lambda r: percent(r['ceiling']['twins']), 'recall@1, at most': lambda r: percent(r['ceiling']['recall']), 'contrastive loss, at least': lambda r: f"{r['ceiling']['loss_floor']:.2f}",
-        'empty': lambda r: percent(r['teaches_nothing']['empty']), 'generic': lambda r: percent(r['teaches_nothing']['generic']), 'beyond use': lambda r: percent(r['teaches_nothing']['beyond_use']), 'would teach nothing': lambda r: percent(r['teaches_nothing']['share'])}
+
+ROWS = {
+    'captions': lambda r: f"{r['captions']:,}",
+    'distinct': lambda r: f"{r['distinct']:,}",
+    'changed by cleaning': lambda r: percent(r['changed'] / r['captions']),
+    'words, mean': lambda r: f"{r['length']['mean']:.1f}",
+    'words, 5% / 50% / 95%': lambda r: ' / '.join(str(r['length'][k]) for k in ('p5', 'p50', 'p95')),
+    'vocabulary, content words': lambda r: f"{r['vocabulary']['words']:,}",
+    'of them used once': lambda r: f"{r['vocabulary']['once']:,}",
+    'share of content words': lambda r: percent(r['content_share']),
+    'bits in the words': lambda r: f"{r['bits']:.1f}",
+    'bits a content word (rarity)': lambda r: f"{r['bits_per_word']:.1f}",
+    'entropy of the captions, bits': lambda r: f"{r['entropy']:.1f}",
+    'bits to single out a picture': lambda r: f"{r['needed']:.1f}",
+    'rows with a twin': lambda r: percent(r['ceiling']['twins']),
+    'recall@1, at most': lambda r: percent(r['ceiling']['recall']),
+    'contrastive loss, at least': lambda r: f"{r['ceiling']['loss_floor']:.2f}",
+    'empty': lambda r: percent(r['teaches_nothing']['empty']),
+    'generic': lambda r: percent(r['teaches_nothing']['generic']),
+    'beyond use': lambda r: percent(r['teaches_nothing']['beyond_use']),
+    'would teach nothing': lambda r: percent(r['teaches_nothing']['share']),
+}
+
 
 def report_table(
     reports: dict[str, dict],  # name of a set -> its report
@@ -364,7 +594,10 @@ def report_table(
     "Reports side by side as plain text."
     cells = [['', *reports], *([name, *map(show, reports.values())] for name, show in ROWS.items())]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    return '\n'.join('  '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip() for row in cells)
+    return '\n'.join(
+        '  '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+        for row in cells
+    )
 
 # %% ../../nbs/pictures/quality.ipynb #30ad4ba9
 def report_text(
@@ -376,7 +609,11 @@ def report_text(
     often = lambda pairs: ', '.join(f'{w} {c:,}' for w, c in pairs[:top]) or 'none'
     lines = [report_table({name: report}), '', f"frequent words: {often(report['vocabulary']['frequent'])}"]
     lines += [f"{k}: {often(list(v['words'].items()))}" for k, v in report['concepts']['lists'].items()]
-    if report['most_repeated']: lines += ['repeated captions:', *(f'{c:>9,}  {t if len(t) < 100 else t[:99] + "…"}' for t, c in report['most_repeated'][:top])]
+    if report['most_repeated']:
+        lines += [
+            'repeated captions:',
+            *(f'{c:>9,}  {t if len(t) < 100 else t[:99] + "…"}' for t, c in report['most_repeated'][:top]),
+        ]
     return '\n'.join([*lines, '', report_words(report)])
 
 # %% ../../nbs/pictures/quality.ipynb #5060efdc
@@ -385,17 +622,31 @@ def report_figure(
 ):  # a matplotlib figure
     "What would teach nothing, and how many bits the captions tell, a bar a set."
     import matplotlib.pyplot as plt
+
     names, y = list(reports), np.arange(len(reports))[::-1]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 0.36*len(names) + 1.3), sharey=True, layout='constrained', dpi=100)
+    fig, (left, right) = plt.subplots(
+        1, 2, figsize=(8.4, 0.36 * len(names) + 1.3), sharey=True, layout='constrained', dpi=100
+    )
     start = np.zeros(len(names))
     for kind, color in (('empty', '#9d9d9d'), ('generic', '#d9843b'), ('beyond use', '#e8c07a')):
-        part = np.array([100*reports[k]['teaches_nothing'][kind.replace(' ', '_')] for k in names])
-        left.barh(y, part, left=start, color=color, label=kind, height=0.66); start += part
-    left.set(xlim=(0, 100), xlabel='captions that would teach nothing, %', yticks=y, yticklabels=names); left.legend(ncols=3, loc='lower left', bbox_to_anchor=(0, 1), frameon=False, fontsize=9, handlelength=1)
+        part = np.array([100 * reports[k]['teaches_nothing'][kind.replace(' ', '_')] for k in names])
+        left.barh(y, part, left=start, color=color, label=kind, height=0.66)
+        start += part
+    left.set(xlim=(0, 100), xlabel='captions that would teach nothing, %', yticks=y, yticklabels=names)
+    left.legend(ncols=3, loc='lower left', bbox_to_anchor=(0, 1), frameon=False, fontsize=9, handlelength=1)
     right.barh(y, [reports[k]['entropy'] for k in names], color='#3f7cac', height=0.66, label='entropy of the captions')
-    for i, k in zip(y, names): right.plot([reports[k]['needed']]*2, [i - 0.42, i + 0.42], color='black', lw=1.5, label='to single out a picture' if k == names[0] else None)
-    right.set(xlabel='bits', xlim=(0, None)); right.legend(ncols=2, loc='lower left', bbox_to_anchor=(0, 1), frameon=False, fontsize=9, handlelength=1)
+    for i, k in zip(y, names):
+        right.plot(
+            [reports[k]['needed']] * 2,
+            [i - 0.42, i + 0.42],
+            color='black',
+            lw=1.5,
+            label='to single out a picture' if k == names[0] else None,
+        )
+    right.set(xlabel='bits', xlim=(0, None))
+    right.legend(ncols=2, loc='lower left', bbox_to_anchor=(0, 1), frameon=False, fontsize=9, handlelength=1)
     return fig
+
 
 def concept_figure(
     audit: dict,  # of `concept_audit`
@@ -403,12 +654,27 @@ def concept_figure(
 ):  # a matplotlib figure
     "The most mentioned words of each list, a panel a list, in one scale."
     import matplotlib.pyplot as plt
+
     lists, n = audit['lists'], max(1, audit['captions'])
-    fig, axs = plt.subplots(1, len(lists), figsize=(4.2*len(lists), 0.24*top + 1), sharex=True, squeeze=False, layout='constrained', dpi=100)
+    fig, axs = plt.subplots(
+        1,
+        len(lists),
+        figsize=(4.2 * len(lists), 0.24 * top + 1),
+        sharex=True,
+        squeeze=False,
+        layout='constrained',
+        dpi=100,
+    )
     for i, (ax, (name, d)) in enumerate(zip(axs[0], lists.items())):
         words = list(d['words'].items())[:top]
-        ax.barh(range(len(words)), [100*c/n for _, c in words], color=f'C{i}', height=0.7)
-        ax.set(ylim=(top - 0.5, -0.5), yticks=range(len(words)), yticklabels=[w for w, _ in words], title=f'{name}: {percent(d["share"])} of the captions', xlabel='captions that mention the word, %')
+        ax.barh(range(len(words)), [100 * c / n for _, c in words], color=f'C{i}', height=0.7)
+        ax.set(
+            ylim=(top - 0.5, -0.5),
+            yticks=range(len(words)),
+            yticklabels=[w for w, _ in words],
+            title=f'{name}: {percent(d["share"])} of the captions',
+            xlabel='captions that mention the word, %',
+        )
     return fig
 
 # %% ../../nbs/pictures/quality.ipynb #967e271c
@@ -424,13 +690,17 @@ def captions_of(
     if name == 'world':
         from minisd.world.phrases import STYLES
         from minisd.world.scenes import scene_of
+
         choice('style', style or 'rich', STYLES)
         return (scene_of(i).caption(style or 'rich') for i in range(min(n, 10_000_000)))
-    if str(source).lower().endswith('.txt') and not home(source).is_dir(): return iter(read_lines(source, encoding=options.get('encoding'))[:n])
+    if str(source).lower().endswith('.txt') and not home(source).is_dir():
+        return iter(read_lines(source, encoding=options.get('encoding'))[:n])
     from minisd.pictures.sources import open_source, say_notes
+
     src = open_source(str(source), **options)
     say_notes(src)
     return read_shards(src, n, Counter() if skipped is None else skipped)
+
 
 def read_shards(
     src,  # a `Source`
@@ -440,10 +710,12 @@ def read_shards(
     "An even share of the captions of up to 64 shards; what a short shard lacks, the later ones give."
     picked = sorted({round(i) for i in np.linspace(0, len(src.shards) - 1, 64)})
     for done, shard in enumerate(picked):
-        share = -(-n//(len(picked) - done))
+        share = -(-n // (len(picked) - done))
         for row in src.rows(shard, images=False):
-            if share <= 0: break
-            if row.error: skipped[row.error.partition(' (')[0]] += 1               # the kind, without what is known of this one
+            if share <= 0:
+                break
+            if row.error:
+                skipped[row.error.partition(' (')[0]] += 1  # the kind, without what is known of this one
             else:
                 texts = (row.texts or ('',))[:share]
                 yield from texts

@@ -31,37 +31,51 @@ from ..base.core import MARKS, check_encoding, choice, decode_text, lines_of, nu
 @dataclass(frozen=True)
 class Row:
     "One picture as it comes out of a source, not yet decoded."
+
     key: str  # stable name within the source, such as 'images/a.jpg', '0003.tar/000123' or 'part-0.parquet/17'
     image: bytes | None  # the file's bytes
     texts: tuple[str, ...]  # its captions, possibly none
     meta: dict  # other columns, values that JSON can hold
     error: str | None = None  # why it can't be used; `image` is None then
 
+
 def plain(
     value,  # anything that a table or an archive holds
 ):  # what JSON can hold of it; of bytes, how many there were
     "A value as JSON can hold it."
-    if isinstance(value, str): return value.encode('utf-8', 'replace').decode()                # a lone surrogate can't be written
-    if value is None or isinstance(value, (int, float, bool)): return value
-    if isinstance(value, dict): return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)): return [plain(v) for v in value]
-    if isinstance(value, (bytes, bytearray)): return f'{len(value)} bytes'
+    if isinstance(value, str):
+        return value.encode('utf-8', 'replace').decode()  # a lone surrogate can't be written
+    if value is None or isinstance(value, (int, float, bool)):
+        return value
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (bytes, bytearray)):
+        return f'{len(value)} bytes'
     return value.item() if hasattr(value, 'item') else str(value)
+
 
 def as_texts(
     value,  # a string, lists of strings, such a list as JSON (in a CSV cell), or bytes of text
 ) -> tuple[str, ...]:  # without empty ones
     "The captions that a value holds; `ValueError` for bytes that are no text."
-    if isinstance(value, (bytes, bytearray)): value = decode_text(bytes(value), 'the caption')
+    if isinstance(value, (bytes, bytearray)):
+        value = decode_text(bytes(value), 'the caption')
     if isinstance(value, str) and value.lstrip().startswith('['):
-        try: inner = json.loads(value)
-        except ValueError: inner = None                          # a caption that begins with a bracket
-        if isinstance(inner, list) and all(isinstance(v, str) for v in inner): value = inner
-    if isinstance(value, (list, tuple)): return tuple(t for v in value for t in as_texts(v))
+        try:
+            inner = json.loads(value)
+        except ValueError:
+            inner = None  # a caption that begins with a bracket
+        if isinstance(inner, list) and all(isinstance(v, str) for v in inner):
+            value = inner
+    if isinstance(value, (list, tuple)):
+        return tuple(t for v in value for t in as_texts(v))
     return (value,) if isinstance(value, str) and value.strip() else ()
 
 # %% ../../nbs/pictures/sources.ipynb #964940fd
 TEXTS = ('text', 'texts', 'txt', 'caption', 'captions', 'prompt', 'prompts', 'description', 'descriptions')
+
 
 def pick_column(
     where: str,  # the source, for messages
@@ -74,17 +88,30 @@ def pick_column(
     last = lambda c: c.rpartition('.')[2]
     if asked is not None:
         hits = [c for c in found if c == asked] or [c for c in found if last(c) == asked]
-        if len(hits) != 1: raise ValueError(f'{where}: {asked!r} is not {"one" if hits else "a"} column with {"pictures" if role == "image" else "captions"}: there are {", ".join(hits or every) or "none"}')
+        if len(hits) != 1:
+            raise ValueError(
+                f'{where}: {asked!r} is not {"one" if hits else "a"} column with {"pictures" if role == "image" else "captions"}: there are {", ".join(hits or every) or "none"}'
+            )
         return hits[0]
-    hits = found if role == 'image' else [c for c in found if last(c).lower() in TEXTS] or (found if len(found) == 1 else [])
-    if role == 'text': hits = [c for c in hits if '.' not in c] or hits
-    if len(hits) > 1: raise ValueError(f'{where}: the {"picture" if role == "image" else "caption"} could be {" or ".join(hits)}: choose with {role}={hits[0]!r} (--{role}-column {hits[0]})')
+    hits = (
+        found
+        if role == 'image'
+        else [c for c in found if last(c).lower() in TEXTS] or (found if len(found) == 1 else [])
+    )
+    if role == 'text':
+        hits = [c for c in hits if '.' not in c] or hits
+    if len(hits) > 1:
+        raise ValueError(
+            f'{where}: the {"picture" if role == "image" else "caption"} could be {" or ".join(hits)}: choose with {role}={hits[0]!r} (--{role}-column {hits[0]})'
+        )
     return hits[0] if hits else None
 
 # %% ../../nbs/pictures/sources.ipynb #4e33a302
 class Source:
     "Captioned pictures in shards; subclasses say how to read one and which files there are."
+
     kind = ''
+
     def __init__(
         self,
         spec: str,  # as it was named
@@ -102,14 +129,17 @@ class Source:
         self.check_template()
 
     def __repr__(self) -> str:
-        parts = [f'{len(self.shards):,} shard{"s"*(len(self.shards) != 1)}'] + [f'{k}: {", ".join(v)}' for k, v in self.columns.items() if v]
+        parts = [f'{len(self.shards):,} shard{"s" * (len(self.shards) != 1)}'] + [
+            f'{k}: {", ".join(v)}' for k, v in self.columns.items() if v
+        ]
         return f'{self.kind} {Path(self.spec).name if os.path.exists(self.spec) else self.spec} ({"; ".join(parts)})'
 
     def rows(
         self,
         shard: int,  # which of `shards`
         start: int = 0,  # first row wanted
-        keep: Callable[[str], bool] | None = None,  # rows whose key it refuses are left out, unread where the form allows
+        keep: Callable[[str], bool]
+        | None = None,  # rows whose key it refuses are left out, unread where the form allows
         images: bool = True,  # read the pictures too
     ) -> Iterator[Row]:
         "Row number `start` and on of a shard, always in the same order."
@@ -120,13 +150,17 @@ class Source:
         "All rows, in the source's own order."
         return chain.from_iterable(self.rows(s, images=images) for s in range(len(self.shards)))
 
-    def read(self, shard: int, start: int, keep: Callable, images: bool) -> Iterator[tuple]: raise NotImplementedError  # key, bytes, columns, error
-    def listing(self) -> list: raise NotImplementedError  # names and sizes of the files
+    def read(self, shard: int, start: int, keep: Callable, images: bool) -> Iterator[tuple]:
+        raise NotImplementedError  # key, bytes, columns, error
+
+    def listing(self) -> list:
+        raise NotImplementedError  # names and sizes of the files
 
     def fingerprint(self) -> str:  # 16 hexadecimal digits
         "Changes when files or columns do; the same wherever the source lies."
         what = self.kind, self.split, self.columns['image'], self.columns['text'], self.template, self.listing()
-        if self.encoding: what = *what, self.encoding
+        if self.encoding:
+            what = *what, self.encoding
         return sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 # %% ../../nbs/pictures/sources.ipynb #6d96a928
@@ -137,11 +171,14 @@ def no_text(
     "Why a row can't be used whose caption is in another encoding."
     return f'caption in another encoding ({e}{"" if encoding else " with --encoding"})'
 
+
 def flat(fields: dict) -> dict:
     "Columns with those inside of them: {'json': {'a': 1, 'b': {'c': 2}}} -> {'json.a': 1, 'json.b.c': 2}."
     out = {}
-    for k, v in fields.items(): out.update({f'{k}.{n}': w for n, w in flat(v).items()} if isinstance(v, dict) else {k: v})
+    for k, v in fields.items():
+        out.update({f'{k}.{n}': w for n, w in flat(v).items()} if isinstance(v, dict) else {k: v})
     return out
+
 
 def fill(
     template: str,  # columns in braces
@@ -149,7 +186,8 @@ def fill(
 ) -> tuple[str, ...]:  # one caption; none if a value is missing
     "A caption from a template; in class names '_' and '-' are read as spaces."
     names = [n for _, n, _, _ in string.Formatter().parse(template) if n]
-    if any(meta.get(n) in (None, '') for n in names): return ()
+    if any(meta.get(n) in (None, '') for n in names):
+        return ()
     return (template.format(**{n: re.sub('[_-]+', ' ', str(meta[n])) for n in names}),)
 
 # %% ../../nbs/pictures/sources.ipynb #d5130eab
@@ -157,10 +195,16 @@ def fill(
 def check_template(self: Source):
     "Raise in one line if the template names a column that isn't there."
     names = {c.rpartition('.')[2] for c in self.columns['others'] + self.columns['text']}
-    try: wanted = [n for _, n, _, _ in string.Formatter().parse(self.template or '') if n is not None]
-    except ValueError as e: raise ValueError(f'template {self.template!r}: {e}') from None
+    try:
+        wanted = [n for _, n, _, _ in string.Formatter().parse(self.template or '') if n is not None]
+    except ValueError as e:
+        raise ValueError(f'template {self.template!r}: {e}') from None
     for n in wanted:
-        if n not in names: raise ValueError(f'template {self.template!r} asks for {n!r}: {self.spec} has {", ".join(sorted(names)) or "no other columns"}')
+        if n not in names:
+            raise ValueError(
+                f'template {self.template!r} asks for {n!r}: {self.spec} has {", ".join(sorted(names)) or "no other columns"}'
+            )
+
 
 @patch
 def row(
@@ -172,19 +216,25 @@ def row(
     images: bool = True,  # whether pictures are read
 ) -> Row:
     "A row from its parts: captions found, the rest made plain."
-    if self.kind == 'prepared' and isinstance(fields.get('meta'), str): fields = fields | dict(meta=json.loads(fields['meta']))      # parquet holds it as JSON
+    if self.kind == 'prepared' and isinstance(fields.get('meta'), str):
+        fields = fields | dict(meta=json.loads(fields['meta']))  # parquet holds it as JSON
     fields, meta = flat(fields), {}
-    try: texts = tuple(t for c in self.columns['text'] for t in as_texts(fields.pop(c, None)))
-    except ValueError as e: texts, error = (), error or no_text(e)
+    try:
+        texts = tuple(t for c in self.columns['text'] for t in as_texts(fields.pop(c, None)))
+    except ValueError as e:
+        texts, error = (), error or no_text(e)
     for k, v in fields.items():
         short = k.rpartition('.')[2]
         meta[k if short in meta else short] = plain(v)
-    if not texts and self.template: texts = fill(self.template, meta)
-    if images and image is None: error = error or 'no picture'
+    if not texts and self.template:
+        texts = fill(self.template, meta)
+    if images and image is None:
+        error = error or 'no picture'
     return Row(key, None if error else image, texts, meta, error)
 
 # %% ../../nbs/pictures/sources.ipynb #fa8fa179
 SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'dev', 'test', 'testing', 'eval')
+
 
 def pick_split(
     where: str,  # the source, for messages
@@ -193,17 +243,24 @@ def pick_split(
 ) -> str | None:
     "The split to read."
     splits = list(splits)
-    if asked is not None and not splits: raise ValueError(f'{where}: split is {asked!r}, and the source has no splits: leave it out')
-    if asked is not None and asked not in splits: raise ValueError(f'{where}: split is {asked!r}: choose one of {", ".join(splits)}')
-    if asked is not None or not splits: return asked
-    if 'train' in splits or len(splits) == 1: return 'train' if 'train' in splits else splits[0]
+    if asked is not None and not splits:
+        raise ValueError(f'{where}: split is {asked!r}, and the source has no splits: leave it out')
+    if asked is not None and asked not in splits:
+        raise ValueError(f'{where}: split is {asked!r}: choose one of {", ".join(splits)}')
+    if asked is not None or not splits:
+        return asked
+    if 'train' in splits or len(splits) == 1:
+        return 'train' if 'train' in splits else splits[0]
     raise ValueError(f'{where} has several splits: choose one of {", ".join(splits)} (--split)')
 
+
 HOLDOUT = 0.05  # share of the rows that isn't trained on, unless something else is asked for
+
 
 def rank_of(key: str) -> int:  # 0 to 2⁶⁴ − 1
     "A number drawn by a row's key alone, the same for ever."
     return int.from_bytes(sha256(key.encode()).digest()[:8], 'big')
+
 
 def split_of(
     key: str,  # of a row
@@ -211,24 +268,61 @@ def split_of(
 ) -> str:  # 'train' or 'validation'
     "Which part a row belongs to, by its key alone: it never moves."
     number('share', share, 0, 1)
-    return 'validation' if rank_of(key) < share*2**64 else 'train'
+    return 'validation' if rank_of(key) < share * 2**64 else 'train'
 
 # %% ../../nbs/pictures/sources.ipynb #9dbca9cc
-PICTURES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.jp2', '.avif', '.jpe', '.jfif', '.dib',
-            '.j2k', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.ico', '.heic', '.heif', '.hif')
-SYSTEM = ('@eadir', '@recycle', '@tmp', '#recycle', '#snapshot', '$recycle.bin', 'recycler', 'system volume information',
-          '__macosx', 'lost+found')
+PICTURES = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.webp',
+    '.bmp',
+    '.gif',
+    '.tif',
+    '.tiff',
+    '.jp2',
+    '.avif',
+    '.jpe',
+    '.jfif',
+    '.dib',
+    '.j2k',
+    '.ppm',
+    '.pgm',
+    '.pbm',
+    '.pnm',
+    '.tga',
+    '.ico',
+    '.heic',
+    '.heif',
+    '.hif',
+)
+SYSTEM = (
+    '@eadir',
+    '@recycle',
+    '@tmp',
+    '#recycle',
+    '#snapshot',
+    '$recycle.bin',
+    'recycler',
+    'system volume information',
+    '__macosx',
+    'lost+found',
+)
+
 
 @lru_cache
 def endings() -> tuple[str, ...]:
     "Those of `PICTURES` that Pillow reads here; of HEIC too, where pillow-heif is installed."
     with suppress(ImportError):
         from pillow_heif import register_heif_opener
+
         register_heif_opener()
     Image.init()
     return tuple(e for e in PICTURES if Image.EXTENSION.get(e) in Image.OPEN)
 
-def closed(name: str) -> bool: return name.startswith('.') or name.lower() in SYSTEM  # of a folder: hidden, or a system's own
+
+def closed(name: str) -> bool:
+    return name.startswith('.') or name.lower() in SYSTEM  # of a folder: hidden, or a system's own
 
 # %% ../../nbs/pictures/sources.ipynb #f98aad24
 def split_words(
@@ -238,21 +332,28 @@ def split_words(
     words = re.compile(rf'(?:^|[-._ 0-9/])(?:{"|".join((*SPLITS, "evaluation"))})(?=[-._ 0-9/])')
     return [n for n in names if words.search(n)]
 
+
 def find_files(
     folder: Path,
     passed: Counter | None = None,  # gets the number of files and folders that are passed over, by kind
 ) -> list[str]:  # names relative to it, with '/', in order
     "All files in a folder and those below it, links to folders followed; hidden ones and a system's own are passed over."
     found, seen, passed = [], set(), Counter() if passed is None else passed
-    def unread(e): passed['folder that cannot be read'] += 1
+
+    def unread(e):
+        passed['folder that cannot be read'] += 1
+
     for top, dirs, files in os.walk(folder, onerror=unread, followlinks=True):
-        if (real := os.path.realpath(top)) in seen: dirs[:] = []; continue              # a link that leads back
+        if (real := os.path.realpath(top)) in seen:
+            dirs[:] = []
+            continue  # a link that leads back
         seen.add(real)
         passed.update('hidden folder' if n.startswith('.') else f'{n} (folder)' for n in dirs if closed(n))
         passed.update('hidden' for f in files if f.startswith('.'))
         dirs[:] = [n for n in dirs if not closed(n)]
-        found += [(Path(top)/f).relative_to(folder).as_posix() for f in files if not f.startswith('.')]
+        found += [(Path(top) / f).relative_to(folder).as_posix() for f in files if not f.startswith('.')]
     return sorted(found)
+
 
 def find_pictures(
     folder: Path,
@@ -271,12 +372,15 @@ def pass_over(
     kind = lambda name: PurePosixPath(name).suffix.lower() or 'without an ending'
     self.passed = dict((Counter(map(kind, files)) + (others or Counter())).most_common())
     heic = '; pip install pillow-heif, and HEIC is read' if self.passed.keys() & set(PICTURES[-3:]) else ''
-    if self.passed: self.notes += (f'passed over: {", ".join(f"{n:,} {k}" for k, n in self.passed.items())}{heic}',)
+    if self.passed:
+        self.notes += (f'passed over: {", ".join(f"{n:,} {k}" for k, n in self.passed.items())}{heic}',)
     return self
+
 
 def say_notes(source: Source):
     "Warn of what a user should know about a source."
-    for note in getattr(source, 'notes', ()): warnings.warn(f'{source.spec}: {note}')
+    for note in getattr(source, 'notes', ()):
+        warnings.warn(f'{source.spec}: {note}')
 
 # %% ../../nbs/pictures/sources.ipynb #0ffff279
 def read_text(
@@ -284,15 +388,24 @@ def read_text(
     encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
 ) -> tuple[str, str | None]:  # what is in another encoding as lone surrogates; why a line with some can't be used
     "A text file of which some lines may be in another encoding; `ValueError` in one line if it is none at all."
-    try: data = file.read_bytes()
-    except OSError as e: raise ValueError(f'{file} cannot be read ({e.strerror})') from None
-    try: return decode_text(data, str(file), encoding), None
+    try:
+        data = file.read_bytes()
+    except OSError as e:
+        raise ValueError(f'{file} cannot be read ({e.strerror})') from None
+    try:
+        return decode_text(data, str(file), encoding), None
     except ValueError as e:
         check_encoding(encoding)
-        if b'\0' in data or any(data.startswith(m) for m, name in MARKS.items() if name != 'utf-8-sig'): raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
-        return data.decode(encoding or 'utf-8', 'surrogateescape').removeprefix('\ufeff'), no_text(str(e).replace(str(file), file.name), encoding)
+        if b'\0' in data or any(data.startswith(m) for m, name in MARKS.items() if name != 'utf-8-sig'):
+            raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
+        return data.decode(encoding or 'utf-8', 'surrogateescape').removeprefix('\ufeff'), no_text(
+            str(e).replace(str(file), file.name), encoding
+        )
 
-def torn(text: str) -> bool: return bool(re.search('[\udc80-\udcff]', text))  # bytes of another encoding are in it
+
+def torn(text: str) -> bool:
+    return bool(re.search('[\udc80-\udcff]', text))  # bytes of another encoding are in it
+
 
 def read_table(
     file: Path,  # metadata.jsonl or metadata.csv
@@ -300,36 +413,57 @@ def read_table(
 ) -> Iterator[tuple[int, dict | None, str | None]]:  # line number, its columns, or why it can't be used
     "The lines of a metadata file."
     text, fault = read_text(file, encoding)
-    whole = lambda row: {k: v for k, v in row.items() if k == 'file_name' and not torn(str(v))}       # what is left of a torn line
+    whole = lambda row: {
+        k: v for k, v in row.items() if k == 'file_name' and not torn(str(v))
+    }  # what is left of a torn line
     if file.suffix == '.csv':
         head = text.partition('\n')[0]
         csv.field_size_limit(2**31 - 1)
-        table = csv.DictReader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count), strict=True)   # some programs write the last two
+        table = csv.DictReader(
+            io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count), strict=True
+        )  # some programs write the last two
         try:
             for row in table:
-                if None in row or None in row.values(): yield table.line_num, None, f'not {len(table.fieldnames)} values as the first line has'
-                elif fault and any(map(torn, row.values())): yield table.line_num, whole(row), fault
-                else: yield table.line_num, row, None
-        except csv.Error as e: raise ValueError(f'{file} cannot be read up to line {table.line_num} ({e}): a quote there or before it is not closed') from None
+                if None in row or None in row.values():
+                    yield table.line_num, None, f'not {len(table.fieldnames)} values as the first line has'
+                elif fault and any(map(torn, row.values())):
+                    yield table.line_num, whole(row), fault
+                else:
+                    yield table.line_num, row, None
+        except csv.Error as e:
+            raise ValueError(
+                f'{file} cannot be read up to line {table.line_num} ({e}): a quote there or before it is not closed'
+            ) from None
         return
     for i, line in enumerate(lines_of(text), 1):
-        if not line.strip(): continue
-        try: row = json.loads(line)
-        except ValueError: row = None
-        if not isinstance(row, dict): yield i, None, 'not a JSON object'
-        elif fault and torn(line): yield i, whole(row), fault
-        else: yield i, row, None
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            yield i, None, 'not a JSON object'
+        elif fault and torn(line):
+            yield i, whole(row), fault
+        else:
+            yield i, row, None
 
 # %% ../../nbs/pictures/sources.ipynb #e48e0d3c
 def misnamed(name: str) -> str | None:
     "What to call a file whose name isn't UTF-8; None for all others."
-    try: name.encode()
-    except UnicodeEncodeError: return name.encode('utf-8', 'replace').decode()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode('utf-8', 'replace').decode()
+
 
 def astray(name: str) -> str | None:
     "Why a name, with '/', can't be that of a file in the folder; None for all others."
-    if PurePosixPath(name).is_absolute() or re.match('[A-Za-z]:/', name): return 'an absolute name (write it relative to the metadata file)'
+    if PurePosixPath(name).is_absolute() or re.match('[A-Za-z]:/', name):
+        return 'an absolute name (write it relative to the metadata file)'
     return 'outside the folder' if '..' in PurePosixPath(name).parts else None
+
 
 def read_entries(
     folder: Path,
@@ -342,21 +476,35 @@ def read_entries(
     for i, row, error in read_table(file, encoding):
         name = row and row.pop('file_name', None)
         columns |= dict.fromkeys(row or ())
-        if isinstance(name, str) and (bad := misnamed(name)): out.append((bad, row, 'the file name is not UTF-8')); continue
-        if not isinstance(name, str) or not name: out.append((f'{(here/file.name).as_posix()} line {i}', row or {}, error or 'no file_name')); continue
-        error, name = error or astray(name.replace('\\', '/')), (here/name.replace('\\', '/')).as_posix()
-        if error: out.append((name, row, error)); continue
+        if isinstance(name, str) and (bad := misnamed(name)):
+            out.append((bad, row, 'the file name is not UTF-8'))
+            continue
+        if not isinstance(name, str) or not name:
+            out.append((f'{(here / file.name).as_posix()} line {i}', row or {}, error or 'no file_name'))
+            continue
+        error, name = error or astray(name.replace('\\', '/')), (here / name.replace('\\', '/')).as_posix()
+        if error:
+            out.append((name, row, error))
+            continue
         good.setdefault(name, []).append(row)
     if out and not good:
-        if {e for *_, e in out} == {'no file_name'}: raise ValueError(f'{file} names no picture: expected file_name in each line, found {", ".join(columns) or "nothing"}')
+        if {e for *_, e in out} == {'no file_name'}:
+            raise ValueError(
+                f'{file} names no picture: expected file_name in each line, found {", ".join(columns) or "nothing"}'
+            )
         raise ValueError(f'{file} names no picture that can be used; the first of {len(out)}, {out[0][0]}: {out[0][2]}')
-    merge = lambda rows: {k: rows[0][k] if len(rows) == 1 else [t for r in rows for t in as_texts(r.get(k))] or rows[0][k] for k in rows[0]}
+    merge = lambda rows: {
+        k: rows[0][k] if len(rows) == 1 else [t for r in rows for t in as_texts(r.get(k))] or rows[0][k]
+        for k in rows[0]
+    }
     return [(n, merge(rows), None) for n, rows in good.items()] + out
 
 # %% ../../nbs/pictures/sources.ipynb #643202af
 class Listed(Source):
     "Files in folders, named one by one."
+
     per_shard = 1000  # about
+
     def __init__(
         self,
         kind: str,  # 'imagefolder' or 'v1'
@@ -368,17 +516,21 @@ class Listed(Source):
         **kw,  # passed on to `Source`
     ):
         self.kind, self.root, self.entries, self.sidecars = kind, Path(root), entries, sidecars or {}
-        n = -(-len(entries)//self.per_shard)
+        n = -(-len(entries) // self.per_shard)
         super().__init__(spec, [f'{i + 1} of {n}' for i in range(n)], columns, **kw)
 
     def read(self, shard: int, start: int, keep: Callable, images: bool) -> Iterator[tuple]:
         "One entry after the other; a file that isn't there gives a row that says so."
-        for name, fields, error in self.entries[shard::len(self.shards)][start:]:
-            if not keep(name): continue
-            data, file = None, self.root/name
-            if not error and not images: error = None if file.is_file() else 'no such file'
-            try: data = file.read_bytes() if images and not error else None
-            except OSError as e: error = 'no such file' if isinstance(e, FileNotFoundError) else f'cannot be read ({e.strerror})'
+        for name, fields, error in self.entries[shard :: len(self.shards)][start:]:
+            if not keep(name):
+                continue
+            data, file = None, self.root / name
+            if not error and not images:
+                error = None if file.is_file() else 'no such file'
+            try:
+                data = file.read_bytes() if images and not error else None
+            except OSError as e:
+                error = 'no such file' if isinstance(e, FileNotFoundError) else f'cannot be read ({e.strerror})'
             if name in self.sidecars and not any(as_texts(fields.get(c)) for c in self.columns['text']):
                 texts, fault = self.beside(name)
                 fields, error = fields | dict(txt=texts), error or fault
@@ -388,9 +540,12 @@ class Listed(Source):
         "What the text files beside a picture say."
         texts = []
         for file in self.sidecars[name]:
-            try: texts += lines_of(decode_text((self.root/file).read_bytes(), file, self.encoding))
-            except OSError as e: return [], f'caption that cannot be read ({file}: {e.strerror})'
-            except ValueError as e: return [], no_text(e, self.encoding)
+            try:
+                texts += lines_of(decode_text((self.root / file).read_bytes(), file, self.encoding))
+            except OSError as e:
+                return [], f'caption that cannot be read ({file}: {e.strerror})'
+            except ValueError as e:
+                return [], no_text(e, self.encoding)
         return texts, None
 
     def every(self, images: bool = True) -> Iterator[Row]:
@@ -401,16 +556,21 @@ class Listed(Source):
     def listing(self) -> list:
         "Names, sizes of the pictures, and what is said of them."
         size = lambda f: f.stat().st_size if f.is_file() else None
+
         def side(name):
-            if name not in self.sidecars: return None
-            with suppress(OSError): return sha256(b'\n'.join((self.root/f).read_bytes() for f in self.sidecars[name])).hexdigest()[:16]
+            if name not in self.sidecars:
+                return None
+            with suppress(OSError):
+                return sha256(b'\n'.join((self.root / f).read_bytes() for f in self.sidecars[name])).hexdigest()[:16]
             return 'unread'
-        return [(n, size(self.root/n), side(n), plain(fields)) for n, fields, _ in self.entries]
+
+        return [(n, size(self.root / n), side(n), plain(fields)) for n, fields, _ in self.entries]
 
 # %% ../../nbs/pictures/sources.ipynb #218a3177
 FORMS = 'expected pictures with metadata.jsonl, metadata.csv or .txt files, folders named after classes, .tar or .parquet files, or what minisd prepare wrote'
 CAPTIONS = 'expected metadata.jsonl or metadata.csv with file_name and text, a .txt beside each picture, or a template for class folders, such as template="a photo of a {label}" (--template)'
 SIDECARS = ('.txt', '.caption')
+
 
 def divide(
     folder: Path,
@@ -422,9 +582,16 @@ def divide(
     folders = bool(tops) and tops <= set(SPLITS)
     part = lambda n, f: n.split('/')[0] if folders else f.get('split')
     splits = sorted({part(n, f) for n, f, e in entries if not e} - {None})
-    named = not folders and set(splits) <= set(SPLITS) and {'train', 'training'} & set(splits) and all('split' in f for _, f, e in entries if not e)
-    if folders or split or named: split = pick_split(str(folder), split, splits)
+    named = (
+        not folders
+        and set(splits) <= set(SPLITS)
+        and {'train', 'training'} & set(splits)
+        and all('split' in f for _, f, e in entries if not e)
+    )
+    if folders or split or named:
+        split = pick_split(str(folder), split, splits)
     return [(n, f, e) for n, f, e in entries if split in (None, part(n, f)) or e and part(n, f) is None], splits, split
+
 
 def text_columns(
     where: str,  # the source, for messages
@@ -433,7 +600,9 @@ def text_columns(
     every: list[str],  # all columns, for messages
 ) -> list[str]:  # none where there is no such column
     "The columns with captions."
-    picked = [pick_column(where, 'text', t and t.strip(), found, every) for t in (asked.split(',') if asked else [None])]
+    picked = [
+        pick_column(where, 'text', t and t.strip(), found, every) for t in (asked.split(',') if asked else [None])
+    ]
     return [p for p in picked if p]
 
 # %% ../../nbs/pictures/sources.ipynb #36929722
@@ -441,23 +610,37 @@ def find_entries(
     folder: Path,
     encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
     passed: Counter | None = None,  # gets the number of files and folders that are passed over, by kind
-) -> tuple[list, list[Path], dict, list[str]]:  # name, columns, error; the metadata files; name -> text files beside it; files that are not read
+) -> tuple[
+    list, list[Path], dict, list[str]
+]:  # name, columns, error; the metadata files; name -> text files beside it; files that are not read
     "What there is to read in a folder of pictures: lines of metadata, then pictures that no line names."
     files = find_files(folder, passed)
     names = [n for n in files if n.lower().endswith(endings())]
-    tables = sorted(folder/n for n in files if n.rpartition('/')[2] in ('metadata.jsonl', 'metadata.csv'))
+    tables = sorted(folder / n for n in files if n.rpartition('/')[2] in ('metadata.jsonl', 'metadata.csv'))
     for p in tables:
-        if p.name == 'metadata.csv' and p.with_name('metadata.jsonl') in tables: raise ValueError(f'{p.parent} has metadata.jsonl and metadata.csv: remove one')
+        if p.name == 'metadata.csv' and p.with_name('metadata.jsonl') in tables:
+            raise ValueError(f'{p.parent} has metadata.jsonl and metadata.csv: remove one')
     entries = [e for file in tables for e in read_entries(folder, file, encoding)]
-    if not names and not entries: raise ValueError(f'{folder} holds no pictures ({", ".join(endings())}): {FORMS}')
+    if not names and not entries:
+        raise ValueError(f'{folder} holds no pictures ({", ".join(endings())}): {FORMS}')
     told, beside = {n for n, _, _ in entries}, {}
     for n in files:
-        if n.lower().endswith(SIDECARS): beside.setdefault(n[:n.rindex('.')], []).append(n)
-    entries += [(misnamed(n) or n, {} if tables or '/' not in n else dict(label=n.split('/')[-2]), 'the file name is not UTF-8' if misnamed(n) else None) for n in names if n not in told]
+        if n.lower().endswith(SIDECARS):
+            beside.setdefault(n[: n.rindex('.')], []).append(n)
+    entries += [
+        (
+            misnamed(n) or n,
+            {} if tables or '/' not in n else dict(label=n.split('/')[-2]),
+            'the file name is not UTF-8' if misnamed(n) else None,
+        )
+        for n in names
+        if n not in told
+    ]
     of = lambda n: beside.get(n, []) + beside.get(PurePosixPath(n).with_suffix('').as_posix(), [])
     sidecars = {n: found for n, _, e in entries if not e and (found := of(n))}
     used = {*names, *told, *(p.relative_to(folder).as_posix() for p in tables), *chain.from_iterable(sidecars.values())}
     return entries, tables, sidecars, [n for n in files if n not in used]
+
 
 def open_imagefolder(
     spec: str | Path,  # a folder
@@ -470,15 +653,40 @@ def open_imagefolder(
     folder, passed = Path(spec), Counter()
     entries, tables, sidecars, left = find_entries(folder, encoding, passed)
     columns = sorted({k for _, f, _ in entries for k in f})
-    found = sorted({k for _, f, _ in entries for k, v in f.items() if as_texts(v)} - {'split', 'label'}) if tables else []
-    texts = text_columns(str(spec), text, found, columns) + ['txt']*bool(sidecars)
-    if not texts and not template: raise ValueError(f'{spec} holds {len(entries)} pictures and no captions' + (f'; its metadata has {", ".join(columns) or "file_name only"}' if tables else '') + f': {CAPTIONS}')
-    if template and sidecars and not tables: columns = sorted({*columns, 'label'})         # pictures with a text need no class
+    found = (
+        sorted({k for _, f, _ in entries for k, v in f.items() if as_texts(v)} - {'split', 'label'}) if tables else []
+    )
+    texts = text_columns(str(spec), text, found, columns) + ['txt'] * bool(sidecars)
+    if not texts and not template:
+        raise ValueError(
+            f'{spec} holds {len(entries)} pictures and no captions'
+            + (f'; its metadata has {", ".join(columns) or "file_name only"}' if tables else '')
+            + f': {CAPTIONS}'
+        )
+    if template and sidecars and not tables:
+        columns = sorted({*columns, 'label'})  # pictures with a text need no class
     trap = split_words(n for n, _, e in entries if not e) if tables else []
     entries, splits, split = divide(folder, entries, split)
-    notes = [f'{len(trap)} file names, such as {trap[0]}, hold the name of a split: datasets would take it for one and drop the captions; here all are read'] if trap and split is None else []
-    source = Listed('imagefolder', spec, folder, entries, dict(image=['file_name'], text=texts, others=[c for c in columns if c not in texts]), sidecars,
-                    template=template, split=split, splits=splits, notes=notes, encoding=encoding)
+    notes = (
+        [
+            f'{len(trap)} file names, such as {trap[0]}, hold the name of a split: datasets would take it for one and drop the captions; here all are read'
+        ]
+        if trap and split is None
+        else []
+    )
+    source = Listed(
+        'imagefolder',
+        spec,
+        folder,
+        entries,
+        dict(image=['file_name'], text=texts, others=[c for c in columns if c not in texts]),
+        sidecars,
+        template=template,
+        split=split,
+        splits=splits,
+        notes=notes,
+        encoding=encoding,
+    )
     return source.pass_over(left, passed)
 
 # %% ../../nbs/pictures/sources.ipynb #d845f507
@@ -490,25 +698,42 @@ def open_v1(
 ) -> Listed:
     "The form that v1's preprocessing wrote."
     folder, entries, passed = Path(spec), [], Counter()
-    file = folder/'annotations.json'
-    try: told = decode_text(file.read_bytes(), str(file), encoding)
-    except ValueError as e: raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
-    try: items = json.loads(told)
-    except ValueError as e: raise ValueError(f'{file} is not valid JSON ({e}): it may have been cut off') from None
+    file = folder / 'annotations.json'
+    try:
+        told = decode_text(file.read_bytes(), str(file), encoding)
+    except ValueError as e:
+        raise ValueError(f'{e}{"" if encoding else " with --encoding"}') from None
+    try:
+        items = json.loads(told)
+    except ValueError as e:
+        raise ValueError(f'{file} is not valid JSON ({e}): it may have been cut off') from None
     named = lambda i: isinstance(i, dict) and isinstance(i.get('image_filename'), str)
-    if not isinstance(items, list) or not any(map(named, items)): raise ValueError(f'{file} is not as v1 wrote it: expected a list of objects with image_filename and captions')
+    if not isinstance(items, list) or not any(map(named, items)):
+        raise ValueError(f'{file} is not as v1 wrote it: expected a list of objects with image_filename and captions')
     for i, item in enumerate(items):
-        if not named(item): entries.append((f'annotations.json item {i}', {}, 'no image_filename')); continue
+        if not named(item):
+            entries.append((f'annotations.json item {i}', {}, 'no image_filename'))
+            continue
         name = item.pop('image_filename').replace('\\', '/')
         entries.append((f'images/{name}', item, astray(name)))
     told, files = {n for n, _, _ in entries}, find_files(folder, passed)
     found = {n for n in files if n.startswith('images/') and n.lower().endswith(endings())}
-    entries += [(n, {}, None) for n in sorted(found - told)]      # of which nothing is said
+    entries += [(n, {}, None) for n in sorted(found - told)]  # of which nothing is said
     columns = sorted({k for _, f, _ in entries for k in f})
-    texts = text_columns(str(spec), text, sorted({k for _, f, _ in entries for k, v in f.items() if as_texts(v)}), columns)
-    if not texts and not template: raise ValueError(f'{file} has no captions: there are {", ".join(columns) or "no fields"}')
-    source = Listed('v1', spec, folder, entries, dict(image=['image_filename'], text=texts, others=[c for c in columns if c not in texts]),
-                    template=template, encoding=encoding)
+    texts = text_columns(
+        str(spec), text, sorted({k for _, f, _ in entries for k, v in f.items() if as_texts(v)}), columns
+    )
+    if not texts and not template:
+        raise ValueError(f'{file} has no captions: there are {", ".join(columns) or "no fields"}')
+    source = Listed(
+        'v1',
+        spec,
+        folder,
+        entries,
+        dict(image=['image_filename'], text=texts, others=[c for c in columns if c not in texts]),
+        template=template,
+        encoding=encoding,
+    )
     return source.pass_over((n for n in files if n not in found | told | {'annotations.json'}), passed)
 
 # %% ../../nbs/pictures/sources.ipynb #1b01c278
@@ -518,19 +743,28 @@ def samples(
     "The samples of a WebDataset archive, unread."
     key, members = None, {}
     while (member := tar.next()) is not None:
-        tar.members.clear()                                      # tarfile would keep the headers of all
+        tar.members.clear()  # tarfile would keep the headers of all
         folder, _, name = member.name.removeprefix('./').rpartition('/')
         base, dot, ext = name.partition('.')
-        if not (member.isfile() or member.islnk() or member.issym()) or not base or not dot: continue   # folders, and hidden files of macOS
-        if any(closed(part) for part in folder.split('/') if part not in ('.', '..')): continue         # as in a folder on the disk
+        if not (member.isfile() or member.islnk() or member.issym()) or not base or not dot:
+            continue  # folders, and hidden files of macOS
+        if any(closed(part) for part in folder.split('/') if part not in ('.', '..')):
+            continue  # as in a folder on the disk
         base, ext = f'{folder}/{base}' if folder else base, ext.lower()
-        if members and (base != key or ext in members): yield key, members; members = {}
+        if members and (base != key or ext in members):
+            yield key, members
+            members = {}
         key, members[ext] = base, member
-    if members: yield key, members
-    tar.fileobj.seek(tar.offset)                                  # `next` takes anything that is no header for the end
-    if (block := tar.fileobj.read(512)) != bytes(512): raise tarfile.ReadError('a header is damaged' if len(block) == 512 else 'no end mark')
+    if members:
+        yield key, members
+    tar.fileobj.seek(tar.offset)  # `next` takes anything that is no header for the end
+    if (block := tar.fileobj.read(512)) != bytes(512):
+        raise tarfile.ReadError('a header is damaged' if len(block) == 512 else 'no end mark')
 
-def is_picture(ext: str) -> bool: return f'.{ext.rpartition(".")[2]}' in endings()
+
+def is_picture(ext: str) -> bool:
+    return f'.{ext.rpartition(".")[2]}' in endings()
+
 
 def read_member(
     tar: tarfile.TarFile,
@@ -540,15 +774,23 @@ def read_member(
 ):  # bytes of a picture, text, what JSON says, or a note of the size
     "The content of a member, as its extension has it."
     kind = ext.rpartition('.')[2]
-    if not is_picture(ext) and kind not in ('json', 'cls', *TEXTS): return f'{member.size} bytes'
-    if not member.isfile(): raise ValueError(f'{ext} is a link, not a file: pack with tar --dereference --hard-dereference')
+    if not is_picture(ext) and kind not in ('json', 'cls', *TEXTS):
+        return f'{member.size} bytes'
+    if not member.isfile():
+        raise ValueError(f'{ext} is a link, not a file: pack with tar --dereference --hard-dereference')
     data = tar.extractfile(member).read()
-    if is_picture(ext): return data
-    try: text = decode_text(data, ext, encoding)
-    except ValueError as e: raise ValueError(no_text(e, encoding)) from None
-    if kind != 'json': return text.strip()
-    try: return json.loads(text)
-    except ValueError: raise ValueError(f'{ext} is not valid JSON') from None
+    if is_picture(ext):
+        return data
+    try:
+        text = decode_text(data, ext, encoding)
+    except ValueError as e:
+        raise ValueError(no_text(e, encoding)) from None
+    if kind != 'json':
+        return text.strip()
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(f'{ext} is not valid JSON') from None
 
 # %% ../../nbs/pictures/sources.ipynb #79c43d74
 def sampled(
@@ -560,13 +802,18 @@ def sampled(
     n, h = file.stat().st_size, sha256()
     h.update(str(n).encode())
     with open(file, 'rb') as f:
-        if n <= blocks*size: h.update(f.read())
+        if n <= blocks * size:
+            h.update(f.read())
         else:
-            for i in range(blocks): f.seek(i*(n - size)//(blocks - 1)); h.update(f.read(size))
+            for i in range(blocks):
+                f.seek(i * (n - size) // (blocks - 1))
+                h.update(f.read(size))
     return h.hexdigest()[:16]
+
 
 class Tars(Source):
     "WebDataset archives."
+
     def __init__(
         self,
         kind: str,  # 'webdataset' or 'prepared'
@@ -579,38 +826,72 @@ class Tars(Source):
         encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
         **kw,  # passed on to `Source`
     ):
-        self.kind, self.files, self.shards, self.picked, self.fixed, self.encoding = kind, files, list(files), None, image is not None, encoding
+        self.kind, self.files, self.shards, self.picked, self.fixed, self.encoding = (
+            kind,
+            files,
+            list(files),
+            None,
+            image is not None,
+            encoding,
+        )
         self.columns = None
         for file in files.values():
             with self.open(file) as tar:
-                if tar.next() is None: raise ValueError(f'{file} is an empty archive')
+                if tar.next() is None:
+                    raise ValueError(f'{file} is an empty archive')
         first, seen, pictures, several, faults = self.shards[0], {}, {}, [], []
         for _, (_, _, fields, fault) in zip(range(peek), self.read(0, 0, lambda key: True, True)):
-            if fault: faults.append(fault)
+            if fault:
+                faults.append(fault)
             here = [k for k in fields if is_picture(k)]
-            pictures, several = pictures | dict.fromkeys(here), several or here*(len(here) > 1)
+            pictures, several = pictures | dict.fromkeys(here), several or here * (len(here) > 1)
             seen |= {k: v for k, v in flat(fields).items() if k not in here and not as_texts(seen.get(k))}
-        if not pictures: raise ValueError(f'{spec}: no picture in the first samples of {first}, only {", ".join(seen) or "nothing"}: expected members such as 0001.jpg and 0001.txt')
-        self.picked = [pick_column(str(spec), 'image', image, several or list(pictures), list(pictures))] if image or several else list(pictures)
+        if not pictures:
+            raise ValueError(
+                f'{spec}: no picture in the first samples of {first}, only {", ".join(seen) or "nothing"}: expected members such as 0001.jpg and 0001.txt'
+            )
+        self.picked = (
+            [pick_column(str(spec), 'image', image, several or list(pictures), list(pictures))]
+            if image or several
+            else list(pictures)
+        )
         texts = text_columns(str(spec), text, [k for k, v in seen.items() if as_texts(v)], list(seen))
-        if not texts and not template and faults: raise ValueError(f'{spec}: no caption found in {first}: {faults[0]}')
-        if not texts and not template: raise ValueError(f'{spec}: no caption found in {first}: choose from {", ".join(seen) or "nothing"} with text=… (--text-column), or give a template')
-        super().__init__(str(spec), self.shards, dict(image=self.picked, text=texts, others=[k for k in seen if k not in texts]), template, encoding=encoding, **kw)
+        if not texts and not template and faults:
+            raise ValueError(f'{spec}: no caption found in {first}: {faults[0]}')
+        if not texts and not template:
+            raise ValueError(
+                f'{spec}: no caption found in {first}: choose from {", ".join(seen) or "nothing"} with text=… (--text-column), or give a template'
+            )
+        super().__init__(
+            str(spec),
+            self.shards,
+            dict(image=self.picked, text=texts, others=[k for k in seen if k not in texts]),
+            template,
+            encoding=encoding,
+            **kw,
+        )
 
     @staticmethod
     def open(file: Path) -> tarfile.TarFile:
         "An archive, if it is one."
-        try: return tarfile.open(file, errors='replace')              # names in other encodings than UTF-8
-        except (tarfile.ReadError, EOFError, OSError) as e: raise ValueError(f'{file} is not a tar archive that can be read ({type(e).__name__ if file.stat().st_size else "nothing in it"}): it may have been cut off; get it anew') from None
+        try:
+            return tarfile.open(file, errors='replace')  # names in other encodings than UTF-8
+        except (tarfile.ReadError, EOFError, OSError) as e:
+            raise ValueError(
+                f'{file} is not a tar archive that can be read ({type(e).__name__ if file.stat().st_size else "nothing in it"}): it may have been cut off; get it anew'
+            ) from None
 
-    def listing(self) -> list: return [(n, sampled(f)) for n, f in self.files.items()]
+    def listing(self) -> list:
+        return [(n, sampled(f)) for n, f in self.files.items()]
 
 # %% ../../nbs/pictures/sources.ipynb #806c9f4d
 @patch
 def costs(self: Tars, ext: str) -> bool:
     "Whether a sample can't do without a member: all but texts that are no captions here."
-    if self.columns is None or is_picture(ext) or ext.endswith('json'): return True
+    if self.columns is None or is_picture(ext) or ext.endswith('json'):
+        return True
     return ext in self.columns['text']
+
 
 @patch
 def read(
@@ -626,18 +907,26 @@ def read(
         try:
             for key, members in samples(tar):
                 n += 1
-                if n <= start or not keep(f'{name}/{key}'): continue
+                if n <= start or not keep(f'{name}/{key}'):
+                    continue
                 pictures = [e for e in members if is_picture(e)]
-                chosen = next((e for e in self.picked or () if e in pictures), None) or (pictures[0] if pictures and not self.fixed else None)
+                chosen = next((e for e in self.picked or () if e in pictures), None) or (
+                    pictures[0] if pictures and not self.fixed else None
+                )
                 unread = [e for e in members if f'.{e.rpartition(".")[2]}' in PICTURES and not is_picture(e)]
                 fields, error = {}, None
-                if self.picked and chosen is None: error = f'no picture (Pillow does not read {unread[0]} here)' if unread else 'no picture'
+                if self.picked and chosen is None:
+                    error = f'no picture (Pillow does not read {unread[0]} here)' if unread else 'no picture'
                 for e, m in members.items():
-                    if self.picked and (not images if e == chosen else is_picture(e)): continue
-                    try: fields[e] = read_member(tar, e, m, self.encoding)
-                    except ValueError as fault: fields[e], error = None, str(fault) if self.costs(e) else error
+                    if self.picked and (not images if e == chosen else is_picture(e)):
+                        continue
+                    try:
+                        fields[e] = read_member(tar, e, m, self.encoding)
+                    except ValueError as fault:
+                        fields[e], error = None, str(fault) if self.costs(e) else error
                 yield f'{name}/{key}', fields.pop(chosen, None) if self.picked else None, fields, error
-        except (tarfile.ReadError, EOFError, OSError) as e: yield f'{name} after {key}', None, {}, f'the archive is cut off or damaged, what came after is lost ({e})'
+        except (tarfile.ReadError, EOFError, OSError) as e:
+            yield f'{name} after {key}', None, {}, f'the archive is cut off or damaged, what came after is lost ({e})'
 
 # %% ../../nbs/pictures/sources.ipynb #183f7686
 def load_builder(
@@ -645,22 +934,37 @@ def load_builder(
     **options,  # passed on to `load_dataset_builder`, such as name, revision or data_files
 ):  # a dataset builder
     "`datasets.load_dataset_builder`, errors in one line."
-    try: import datasets
-    except ImportError: raise ValueError("parquet files and the Hub are read with datasets: pip install 'minisd[data]'") from None
-    try: return datasets.load_dataset_builder(where, **options)
-    except Exception as e: raise ValueError(f'{where} cannot be opened ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]})') from None
+    try:
+        import datasets
+    except ImportError:
+        raise ValueError("parquet files and the Hub are read with datasets: pip install 'minisd[data]'") from None
+    try:
+        return datasets.load_dataset_builder(where, **options)
+    except Exception as e:
+        raise ValueError(
+            f'{where} cannot be opened ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]})'
+        ) from None
+
 
 def feature_columns(
     features: dict,  # of a dataset
 ) -> tuple[list[str], list[str], list[str]]:  # with pictures, with texts, all; those inside of columns as 'column.key'
     "What a table's columns could be, by their types."
     import datasets
+
     inner = lambda f: getattr(f, 'feature', None) if isinstance(f, (datasets.List, datasets.LargeList)) else f
     is_text = lambda f: isinstance(inner(f), datasets.Value) and 'string' in inner(f).dtype
-    is_image = lambda f: isinstance(f, datasets.Image) or isinstance(f, dict) and 'bytes' in f or isinstance(f, datasets.Value) and 'binary' in f.dtype
+    is_image = lambda f: (
+        isinstance(f, datasets.Image)
+        or isinstance(f, dict)
+        and 'bytes' in f
+        or isinstance(f, datasets.Value)
+        and 'binary' in f.dtype
+    )
     images = [k for k, f in features.items() if is_image(f)]
     every = flat({k: f for k, f in features.items() if k not in images})
     return images, [k for k, f in every.items() if is_text(f) and k not in ('__key__', '__url__')], [*images, *every]
+
 
 def fetch_command(
     files: str,  # parquet files with addresses: a folder or a file
@@ -669,12 +973,15 @@ def fetch_command(
 ) -> str:
     "How to download the pictures of a list of addresses, as tar archives that this module reads."
     columns = f'--url_col {shlex.quote(url)}' + (f' --caption_col {shlex.quote(caption)}' if caption else '')
-    return (f'img2dataset --url_list {shlex.quote(files)} --input_format parquet {columns} --output_format webdataset '
-            f'--output_folder pictures --image_size 512 --resize_mode keep_ratio --resize_only_if_bigger True --processes_count 4 --thread_count 64')
+    return (
+        f'img2dataset --url_list {shlex.quote(files)} --input_format parquet {columns} --output_format webdataset '
+        f'--output_folder pictures --image_size 512 --resize_mode keep_ratio --resize_only_if_bigger True --processes_count 4 --thread_count 64'
+    )
 
 # %% ../../nbs/pictures/sources.ipynb #2c4a3e23
 class Table(Source):
     "Parquet files, or a repository of the Hub, through `datasets`."
+
     def __init__(
         self,
         kind: str,  # 'parquet', 'prepared' or 'hub'
@@ -700,20 +1007,36 @@ class Table(Source):
             url = next((c for c in every if c.lower() in ('url', 'image_url', 'img_url')), None)
             if url:
                 said = next((c for c in found if c.lower() in TEXTS), None)
-                raise ValueError(f'{spec} has addresses of pictures ({url}), not pictures: download them first, with {fetch_command(str(spec), url, said)}')
+                raise ValueError(
+                    f'{spec} has addresses of pictures ({url}), not pictures: download them first, with {fetch_command(str(spec), url, said)}'
+                )
             raise ValueError(f'{spec}: no column with pictures: there are {", ".join(every)}')
         texts = text_columns(str(spec), text, found, every)
-        if not texts and not template: raise ValueError(f'{spec}: no column with captions: there are {", ".join(every)}' + self.trap())
+        if not texts and not template:
+            raise ValueError(f'{spec}: no column with captions: there are {", ".join(every)}' + self.trap())
         n, others = data.num_shards, [c for c in every if c not in (picked, *texts, '__key__', '__url__')]
-        shards = shards or ([self.short(u) for u in self.urls] if len(self.urls) == n else [f'{self.part}-{i:05d}' for i in range(n)])
-        super().__init__(str(spec), shards, dict(image=[picked], text=texts, others=others), template, *(divided or (self.part, splits)))
+        shards = shards or (
+            [self.short(u) for u in self.urls] if len(self.urls) == n else [f'{self.part}-{i:05d}' for i in range(n)]
+        )
+        super().__init__(
+            str(spec),
+            shards,
+            dict(image=[picked], text=texts, others=others),
+            template,
+            *(divided or (self.part, splits)),
+        )
 
     def trap(self) -> str:
         "What to add where captions may have been lost to names of splits."
         lost = split_words(u.rpartition('/')[2] for u in self.urls if u.lower().endswith(PICTURES))
-        return f'; datasets has read file names such as {lost[0].rpartition("/")[2]} as names of splits, which drops captions: download the repository and open the folder' if lost else ''
+        return (
+            f'; datasets has read file names such as {lost[0].rpartition("/")[2]} as names of splits, which drops captions: download the repository and open the folder'
+            if lost
+            else ''
+        )
 
-    def __getstate__(self) -> dict: return self.__dict__ | dict(_data=None)   # another process opens it anew
+    def __getstate__(self) -> dict:
+        return self.__dict__ | dict(_data=None)  # another process opens it anew
 
 # %% ../../nbs/pictures/sources.ipynb #026aff3d
 @patch
@@ -726,17 +1049,24 @@ def data(
         try:
             data = (builder or load_builder(self.name, **self.options)).as_streaming_dataset(split=self.part)
             self._data = (data if data.features else data._resolve_features()).decode(False)
-        except Exception as e: raise ValueError(f'{self.name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]}){self.trap()}') from None
+        except Exception as e:
+            raise ValueError(
+                f'{self.name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]}){self.trap()}'
+            ) from None
     return self._data
+
 
 @patch
 def short(self: Table, url: str) -> str:
     "A file's name within its repository, or within what all files of the source have in common."
-    if '@' in url: return url.rpartition('@')[2].partition('/')[2]
+    if '@' in url:
+        return url.rpartition('@')[2].partition('/')[2]
     return Path(url).relative_to(os.path.commonpath([Path(u).parent for u in self.urls])).as_posix()
 
+
 @patch
-def listing(self: Table) -> list: return [(self.short(u), sampled(Path(u))) if os.path.isfile(u) else (u, None) for u in self.urls]
+def listing(self: Table) -> list:
+    return [(self.short(u), sampled(Path(u))) if os.path.isfile(u) else (u, None) for u in self.urls]
 
 # %% ../../nbs/pictures/sources.ipynb #01af525a
 @patch
@@ -755,33 +1085,47 @@ def read(
     try:
         for i, row in enumerate(part.skip(start) if start else part, start):
             key = f'{name}/{row.pop("__key__", i)}'
-            if not keep(key): continue
+            if not keep(key):
+                continue
             image = row.pop(column, None)
             path, image = (image.get('path'), image.get('bytes')) if isinstance(image, dict) else (None, image)
-            if image is None and path: image = read_bytes(path)
+            if image is None and path:
+                image = read_bytes(path)
             row.pop('__url__', None)
             row.update({k: n[row[k]] for k, n in names.items() if isinstance(row.get(k), int) and 0 <= row[k] < len(n)})
             yield key, image, row, None
-    except (OSError, ValueError, KeyError, RuntimeError) as e: raise ValueError(f'{self.spec}: {name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]}): get it anew, or leave it out') from None
+    except (OSError, ValueError, KeyError, RuntimeError) as e:
+        raise ValueError(
+            f'{self.spec}: {name} cannot be read ({type(e).__name__}: {(str(e).splitlines() or ["no reason given"])[0]}): get it anew, or leave it out'
+        ) from None
+
 
 def read_bytes(path: str) -> bytes | None:
     "A file, local or not; None if there is none."
     import fsspec
+
     try:
-        with fsspec.open(path, 'rb') as f: return f.read()
-    except FileNotFoundError: return None
+        with fsspec.open(path, 'rb') as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
 
 # %% ../../nbs/pictures/sources.ipynb #ca7758e3
 @dataclass(frozen=True)
 class Recipe:
     "How to read a well-known data set."
+
     repo: str  # on the Hub
     files: str  # those to read, within the repository
     text: str | None  # column of the captions; None: found by itself
     licence: str
 
-RECIPES = {'text-to-image-2M': Recipe('jackyhate/text-to-image-2M', 'data_512_2M/*.tar', 'prompt', 'MIT'),
-           'PD12M': Recipe('Spawning/PD12M', 'metadata/*.parquet', None, 'CDLA-Permissive-2.0; pictures public domain or CC0')}
+
+RECIPES = {
+    'text-to-image-2M': Recipe('jackyhate/text-to-image-2M', 'data_512_2M/*.tar', 'prompt', 'MIT'),
+    'PD12M': Recipe('Spawning/PD12M', 'metadata/*.parquet', None, 'CDLA-Permissive-2.0; pictures public domain or CC0'),
+}
+
 
 def shard_files(
     spec: str,  # a folder, a file or a pattern
@@ -789,14 +1133,28 @@ def shard_files(
     split: str | None,
 ) -> tuple[dict[str, Path], list[str], str | None]:  # name -> file, in order; all splits; the one that is read
     "Archives or tables, by name relative to their folder; subfolders named as splits are splits."
+
     def hidden(file):
-        if file == Path(spec): return False                       # whoever names a file means it
+        if file == Path(spec):
+            return False  # whoever names a file means it
         folder = Path(spec) if Path(spec).is_dir() else file.parent
         return file.name.startswith('.') or any(map(closed, file.relative_to(folder).parts[:-1]))
-    files = sorted(map(Path, glob.glob(spec, recursive=True))) if glob.has_magic(spec) else [Path(spec)] if Path(spec).is_file() else sorted(Path(spec).rglob('*'))
+
+    files = (
+        sorted(map(Path, glob.glob(spec, recursive=True)))
+        if glob.has_magic(spec)
+        else [Path(spec)]
+        if Path(spec).is_file()
+        else sorted(Path(spec).rglob('*'))
+    )
     files = [f for f in files if f.is_file() and f.name.lower().endswith(endings) and not hidden(f)]
-    if not files: return {}, [], None
-    root = Path(os.path.commonpath([f.parent for f in files])) if glob.has_magic(spec) or not Path(spec).is_dir() else Path(spec)
+    if not files:
+        return {}, [], None
+    root = (
+        Path(os.path.commonpath([f.parent for f in files]))
+        if glob.has_magic(spec) or not Path(spec).is_dir()
+        else Path(spec)
+    )
     names = {f.relative_to(root).as_posix(): f for f in files}
     tops = sorted({n.split('/')[0] if '/' in n else '' for n in names})
     splits = tops if set(tops) <= set(SPLITS) else []
@@ -815,43 +1173,81 @@ def open_shards(
 ) -> Source | None:  # None: no archives and no tables
     "Tar archives, else parquet files."
     files, splits, part = shard_files(spec, ('.tar', '.tar.gz', '.tgz'), split)
-    if files: return Tars(kind or 'webdataset', spec, files, image, text, template, encoding=encoding, split=part, splits=splits)
+    if files:
+        return Tars(
+            kind or 'webdataset', spec, files, image, text, template, encoding=encoding, split=part, splits=splits
+        )
     files, splits, part = shard_files(spec, ('.parquet',), split)
-    if not files: return None
+    if not files:
+        return None
     no_encoding(spec, encoding)
     check_parquet(files)
-    return Table(kind or 'parquet', spec, 'parquet', dict(data_files=dict(train=[str(f) for f in files.values()])), image, text, None, template, list(files), (part, splits))
+    return Table(
+        kind or 'parquet',
+        spec,
+        'parquet',
+        dict(data_files=dict(train=[str(f) for f in files.values()])),
+        image,
+        text,
+        None,
+        template,
+        list(files),
+        (part, splits),
+    )
+
 
 def no_encoding(spec: str, encoding: str | None):
     "Raise in one line where an encoding is named and the form has its own."
-    if encoding: raise ValueError(f'{spec}: encoding is {encoding!r}, and parquet files and the Hub hold UTF-8: leave it out (--encoding)')
+    if encoding:
+        raise ValueError(
+            f'{spec}: encoding is {encoding!r}, and parquet files and the Hub hold UTF-8: leave it out (--encoding)'
+        )
+
 
 def check_parquet(files: dict[str, Path]):
     "Read every file's footer, so that one that can't be read, or has other columns, is found at once."
-    try: import pyarrow.parquet as pq
-    except ImportError: raise ValueError("parquet files are read with pyarrow, which comes with datasets: pip install 'minisd[data]'") from None
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError(
+            "parquet files are read with pyarrow, which comes with datasets: pip install 'minisd[data]'"
+        ) from None
     first = None
     for file in files.values():
-        try: names = set(pq.read_schema(file).names)
-        except Exception as e: raise ValueError(f'{file} is not a parquet file that can be read ({str(e).splitlines()[0]}): it may have been cut off; get it anew') from None
-        if first is None: first = names
-        if names != first: raise ValueError(f'{file} has other columns than the files before: {", ".join(sorted(names ^ first))}')
+        try:
+            names = set(pq.read_schema(file).names)
+        except Exception as e:
+            raise ValueError(
+                f'{file} is not a parquet file that can be read ({str(e).splitlines()[0]}): it may have been cut off; get it anew'
+            ) from None
+        if first is None:
+            first = names
+        if names != first:
+            raise ValueError(f'{file} has other columns than the files before: {", ".join(sorted(names ^ first))}')
 
 # %% ../../nbs/pictures/sources.ipynb #4bf19bec
 def is_repository(folder: Path) -> bool:
     "Whether a folder is a copy of a repository of the Hub that says in its README which files are what."
-    file = folder/'README.md'
-    head = file.read_text(encoding='utf-8', errors='replace').split('---')[1:2] if file.is_file() and file.read_bytes()[:3] == b'---' else []
+    file = folder / 'README.md'
+    head = (
+        file.read_text(encoding='utf-8', errors='replace').split('---')[1:2]
+        if file.is_file() and file.read_bytes()[:3] == b'---'
+        else []
+    )
     return any(re.search('^(configs|dataset_info):', h, re.M) for h in head)
+
 
 def check_whole(
     folder: Path,  # a prepared one
 ):
     "Raise in one line if shards of the manifest are missing, or of another length."
-    parts = read_json(folder/'manifest.json').get('splits', {})
-    shards = {folder/s['file']: s['bytes'] for part in parts.values() for s in part['shards']}
+    parts = read_json(folder / 'manifest.json').get('splits', {})
+    shards = {folder / s['file']: s['bytes'] for part in parts.values() for s in part['shards']}
     bad = [f for f, n in shards.items() if not f.is_file() or f.stat().st_size != n]
-    if bad: raise ValueError(f'{folder} is not whole: {len(bad)} of {len(shards)} shards are missing or cut off, such as {bad[0].relative_to(folder)}: get it anew, or prepare into another folder')
+    if bad:
+        raise ValueError(
+            f'{folder} is not whole: {len(bad)} of {len(shards)} shards are missing or cut off, such as {bad[0].relative_to(folder)}: get it anew, or prepare into another folder'
+        )
 
 # %% ../../nbs/pictures/sources.ipynb #57b694cc
 def open_folder(
@@ -864,30 +1260,45 @@ def open_folder(
 ) -> Source:
     "Whatever lies in a folder, by what is found there."
     path = Path(spec)
-    if (path/'.pieces/state.json').is_file() and not (path/'manifest.json').is_file():
-        raise ValueError(f'{spec} is not finished: minisd prepare is at work there or was interrupted; run it again, and it goes on')
-    if (path/'manifest.json').is_file():
+    if (path / '.pieces/state.json').is_file() and not (path / 'manifest.json').is_file():
+        raise ValueError(
+            f'{spec} is not finished: minisd prepare is at work there or was interrupted; run it again, and it goes on'
+        )
+    if (path / 'manifest.json').is_file():
         check_whole(path)
         source = open_shards(spec, image, text or 'texts', split, template, kind='prepared')
-        if not source: raise ValueError(f'{spec} has a manifest.json and no .tar or .parquet files in train/ or validation/: was minisd prepare interrupted? Run it again')
+        if not source:
+            raise ValueError(
+                f'{spec} has a manifest.json and no .tar or .parquet files in train/ or validation/: was minisd prepare interrupted? Run it again'
+            )
         return source
-    listed = (path/'annotations.json').is_file() and (path/'images').is_dir()
-    table = any((path/n).is_file() for n in ('metadata.jsonl', 'metadata.csv'))
+    listed = (path / 'annotations.json').is_file() and (path / 'images').is_dir()
+    table = any((path / n).is_file() for n in ('metadata.jsonl', 'metadata.csv'))
     if not (listed or table):
-        if is_repository(path): no_encoding(spec, encoding); return Table('hub', spec, spec, {}, image, text, split, template)
+        if is_repository(path):
+            no_encoding(spec, encoding)
+            return Table('hub', spec, spec, {}, image, text, split, template)
         if source := open_shards(spec, image, text, split, template, encoding=encoding):
             passed = Counter()
-            left = [n for n in find_files(path, passed) if not n.lower().endswith(('.tar', '.tar.gz', '.tgz') if source.kind == 'webdataset' else '.parquet')]
+            left = [
+                n
+                for n in find_files(path, passed)
+                if not n.lower().endswith(('.tar', '.tar.gz', '.tgz') if source.kind == 'webdataset' else '.parquet')
+            ]
             return source.pass_over(left, passed)
-    if image is not None: raise ValueError(f'{spec}: image is {image!r}, and the pictures are files here: leave it out (--image-column)')
-    if not listed or table: return open_imagefolder(spec, text, split, template, encoding)
+    if image is not None:
+        raise ValueError(f'{spec}: image is {image!r}, and the pictures are files here: leave it out (--image-column)')
+    if not listed or table:
+        return open_imagefolder(spec, text, split, template, encoding)
     pick_split(spec, split, ())
     return open_v1(spec, text, template, encoding)
+
 
 def open_source(
     spec: str | Path,  # a folder, a .tar or .parquet file, a pattern of such, or hf://owner/name
     image: str | None = None,  # column, or extension in an archive, of the picture; None: find it
-    text: str | None = None,  # column, or extension or JSON key in an archive, of the captions; several, separated by commas; None: find it
+    text: str
+    | None = None,  # column, or extension or JSON key in an archive, of the captions; several, separated by commas; None: find it
     split: str | None = None,  # None: 'train', or the only one
     template: str | None = None,  # caption of a picture without one, other columns in braces: "a photo of a {label}"
     recipe: str | None = None,  # a name in `RECIPES`
@@ -897,16 +1308,25 @@ def open_source(
     "Open any source; `ValueError` or `FileNotFoundError` in one line if it is not as it should be."
     spec, known = plain_path(spec), recipe and RECIPES[choice('recipe', recipe, RECIPES)]
     check_encoding(encoding)
-    if known: text = text or known.text
+    if known:
+        text = text or known.text
     if spec.startswith('hf://'):
         no_encoding(spec, encoding)
         name = spec.removeprefix('hf://').removeprefix('datasets/').rstrip('/')
-        if known: options.setdefault('data_files', known.files)
+        if known:
+            options.setdefault('data_files', known.files)
         return Table('hub', spec, name, options, image, text, split, template)
-    if options: raise ValueError(f'{min(options)} is an option of the Hub (hf://owner/name), and {spec} is on the disk: leave it out')
-    if known and (inner := Path(spec)/known.files.split('/')[0]).is_dir(): spec = str(inner)
-    if not glob.has_magic(spec) and not Path(spec).exists(): raise FileNotFoundError(f'{spec}: no such file or folder; {FORMS}, or hf://owner/name')
-    if Path(spec).is_dir(): return open_folder(spec, image, text, split, template, encoding)
+    if options:
+        raise ValueError(
+            f'{min(options)} is an option of the Hub (hf://owner/name), and {spec} is on the disk: leave it out'
+        )
+    if known and (inner := Path(spec) / known.files.split('/')[0]).is_dir():
+        spec = str(inner)
+    if not glob.has_magic(spec) and not Path(spec).exists():
+        raise FileNotFoundError(f'{spec}: no such file or folder; {FORMS}, or hf://owner/name')
+    if Path(spec).is_dir():
+        return open_folder(spec, image, text, split, template, encoding)
     source = open_shards(spec, image, text, split, template, encoding=encoding)
-    if not source: raise FileNotFoundError(f'{spec}: no .tar or .parquet file of this name: {FORMS}, or hf://owner/name')
+    if not source:
+        raise FileNotFoundError(f'{spec}: no .tar or .parquet file of this name: {FORMS}, or hf://owner/name')
     return source

@@ -32,14 +32,17 @@ from ..vae import VAE
 @dataclass(frozen=True)
 class Place:
     "Where in a source a reader stands."
+
     epoch: int = 0
     block: int = 0  # of the epoch
     shard: int = 0  # in the epoch's order, where the block begins
     row: int = 0  # of that shard, where the block begins
     used: int = 0  # rows of the block, in its own order
 
+
 class Order:
     "The rows of a source in an order of training: shards and blocks shuffled, anew each epoch."
+
     def __init__(
         self,
         source: Source,
@@ -47,14 +50,20 @@ class Order:
         buffer: int = 2048,  # rows a block
         keep: Callable[[str], bool] | None = None,  # by key: whether a row takes part; None: all do
     ):
-        self.source, self.seed, self.buffer, self.keep = source, seed, number('buffer', buffer, 1, 10**7, whole=True), keep
+        self.source, self.seed, self.buffer, self.keep = (
+            source,
+            seed,
+            number('buffer', buffer, 1, 10**7, whole=True),
+            keep,
+        )
         self.place, self.block, self.end, self.live, self.unused = Place(), None, None, (None, None), {}
 
     def walk(self, epoch: int, shard: int, row: int) -> Iterator[tuple[int, int, Row]]:
         "The rows of an epoch from a place on, each with the place after it."
         order = torch.randperm(len(self.source.shards), generator=generator(self.seed, 'shards', epoch)).tolist()
         for k in range(shard, len(order)):
-            for i, r in enumerate(self.source.rows(order[k], row if k == shard else 0), (row if k == shard else 0) + 1): yield k, i, r
+            for i, r in enumerate(self.source.rows(order[k], row if k == shard else 0), (row if k == shard else 0) + 1):
+                yield k, i, r
 
     def fault(self, row: Row) -> str | None:
         "Why a row can't be trained on."
@@ -65,20 +74,31 @@ class Order:
 def load(self: Order):
     "Read and shuffle the block that `place` is in; `end` is where the next one begins, None at the end of the epoch."
     p, rows = self.place, []
-    if self.live[0] != (p.epoch, p.shard, p.row): self.live = None, self.walk(p.epoch, p.shard, p.row)
+    if self.live[0] != (p.epoch, p.shard, p.row):
+        self.live = None, self.walk(p.epoch, p.shard, p.row)
     self.end = None
     for k, i, row in self.live[1]:
-        if self.keep and not self.keep(row.key): continue
-        if fault := self.fault(row): self.note(row.key, fault); continue
+        if self.keep and not self.keep(row.key):
+            continue
+        if fault := self.fault(row):
+            self.note(row.key, fault)
+            continue
         rows.append(row)
-        if len(rows) == self.buffer: self.end = k, i; break
+        if len(rows) == self.buffer:
+            self.end = k, i
+            break
     self.live = (p.epoch, *self.end) if self.end else None, self.live[1]
-    self.block = [rows[i] for i in torch.randperm(len(rows), generator=generator(self.seed, 'block', p.epoch, p.block)).tolist()]
+    self.block = [
+        rows[i] for i in torch.randperm(len(rows), generator=generator(self.seed, 'block', p.epoch, p.block)).tolist()
+    ]
+
 
 @patch
 def note(self: Order, key: str, fault: str):
     "Put a row on the list of those that can't be used."
-    if len(self.unused) < 10_000: self.unused.setdefault(key, fault)
+    if len(self.unused) < 10_000:
+        self.unused.setdefault(key, fault)
+
 
 @patch
 def take(
@@ -88,21 +108,30 @@ def take(
     "The next `n` rows, across blocks and epochs; `ValueError` if an epoch has fewer."
     rows, begun, count = [], self.place == Place(self.place.epoch), 0
     while len(rows) < n:
-        if self.block is None: self.load()
-        part, p = self.block[self.place.used:self.place.used + n - len(rows)], self.place
+        if self.block is None:
+            self.load()
+        part, p = self.block[self.place.used : self.place.used + n - len(rows)], self.place
         rows, count = rows + part, count + len(part)
-        if p.used + len(part) < len(self.block): self.place = replace(p, used=p.used + len(part)); continue
+        if p.used + len(part) < len(self.block):
+            self.place = replace(p, used=p.used + len(part))
+            continue
         self.block, self.place = None, Place(p.epoch, p.block + 1, *self.end) if self.end else Place(p.epoch + 1)
-        if self.end: continue
+        if self.end:
+            continue
         if begun and count < n:
-            faults = f'; {len(self.unused)} cannot be used, such as {next(iter(self.unused.items()))}' if self.unused else ''
-            raise ValueError(f'{self.source.spec} has {count} rows to train on{faults}: an update (batch × accumulate) takes {n}; choose a smaller one, at most {count}')
+            faults = (
+                f'; {len(self.unused)} cannot be used, such as {next(iter(self.unused.items()))}' if self.unused else ''
+            )
+            raise ValueError(
+                f'{self.source.spec} has {count} rows to train on{faults}: an update (batch × accumulate) takes {n}; choose a smaller one, at most {count}'
+            )
         begun, count = True, 0
     return rows
 
 # %% ../../nbs/pictures/stream.ipynb #3debb952
 class Pictures:
     "The pictures of an update; a slice of them is a tensor."
+
     def __init__(
         self,
         rows: list[Row],
@@ -112,31 +141,39 @@ class Pictures:
     ):
         self.rows, self.size, self.pool, self.note, self.done = rows, size, pool, note, (None, None)
 
-    def __len__(self) -> int: return len(self.rows)
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def decode(self, i: int) -> Tensor:
         "Picture `i`, or the next one that can be decoded."
         for row in self.rows[i:] + self.rows[:i]:
-            try: return decode_row(row, self.size)
-            except Exception as e: self.note(row.key, reason(e))           # Pillow raises many kinds
+            try:
+                return decode_row(row, self.size)
+            except Exception as e:
+                self.note(row.key, reason(e))  # Pillow raises many kinds
         raise ValueError(f'none of the {len(self)} pictures of an update can be decoded: {self.rows[0].key} and others')
 
     def __getitem__(self, at: slice) -> Tensor:  # uint8 (n, 3, size, size)
         places = range(len(self))[at]
-        if self.done[0] != places: self.done = places, torch.stack(list(self.pool.map(self.decode, places)))
+        if self.done[0] != places:
+            self.done = places, torch.stack(list(self.pool.map(self.decode, places)))
         return self.done[1]
 
 # %% ../../nbs/pictures/stream.ipynb #e6a15620
 @dataclass
 class Update:
     "What one update is made from."
+
     rows: list[Row]
     images: Pictures
 
-    def __len__(self) -> int: return len(self.rows)
+    def __len__(self) -> int:
+        return len(self.rows)
+
 
 class Stream:
     "Updates from a source, in an order that can be gone on with, decoded in the background."
+
     def __init__(
         self,
         source: Source,
@@ -150,14 +187,20 @@ class Stream:
         threads: int | None = None,  # that decode; None: as many as there are cores, at most 8
     ):
         self.source, self.size, self.n, self.rank, self.world = source, size, n, rank, world
-        self.order, self.updates, self.place, self.pending, self.named = Order(source, seed, buffer, keep), 0, Place(), None, 0
+        self.order, self.updates, self.place, self.pending, self.named = (
+            Order(source, seed, buffer, keep),
+            0,
+            Place(),
+            None,
+            0,
+        )
         self.pool, self.worker = ThreadPoolExecutor(threads or min(8, cores())), ThreadPoolExecutor(1)
 
     def make(self) -> tuple[Update, Place]:
         "An update, this process's share of it decoded, and the place after it; runs in the background."
         rows = self.order.take(self.n)
         images = Pictures(rows, self.size, self.pool, self.order.note)
-        images[self.rank::self.world]
+        images[self.rank :: self.world]
         return Update(rows, images), self.order.place
 
     def next(
@@ -165,7 +208,10 @@ class Stream:
         step: int | None = None,  # which update the caller expects; None: any
     ) -> Update:
         "The next update; rows that can't be used are named in a warning."
-        if step is not None and step != self.updates: raise ValueError(f'update {step} is asked of a stream that stands at {self.updates}: its state is not that of the run')
+        if step is not None and step != self.updates:
+            raise ValueError(
+                f'update {step} is asked of a stream that stands at {self.updates}: its state is not that of the run'
+            )
         update, self.place = (self.pending or self.worker.submit(self.make)).result()
         self.updates, self.pending = self.updates + 1, self.worker.submit(self.make)
         self.warn()
@@ -173,14 +219,16 @@ class Stream:
 
     def warn(self):
         "Name the rows that were found to be of no use since the last time."
-        new = list(self.order.unused.items())[self.named:]
+        new = list(self.order.unused.items())[self.named :]
         self.named += len(new)
         names = '; '.join(f'{k} ({r})' for k, r in new[:10]) + ('; …' if len(new) > 10 else '')
-        if new and self.rank == 0: warnings.warn(f'{self.source.spec}: {len(new)} rows cannot be used for training: {names}')
+        if new and self.rank == 0:
+            warnings.warn(f'{self.source.spec}: {len(new)} rows cannot be used for training: {names}')
 
     def close(self):
         "End the threads; the stream can't be used after it."
-        for p in self.worker, self.pool: p.shutdown(cancel_futures=True)
+        for p in self.worker, self.pool:
+            p.shutdown(cancel_futures=True)
 
 # %% ../../nbs/pictures/stream.ipynb #f3115719
 @patch
@@ -188,24 +236,36 @@ def config(self: Stream) -> dict:
     "What the order depends on."
     return dict(fingerprint=self.source.fingerprint(), seed=self.order.seed, buffer=self.order.buffer, rows=self.n)
 
+
 @patch
 def state_dict(self: Stream) -> dict:  # what JSON can hold
     "Where the stream stands, after the updates that were given."
     return dict(updates=self.updates, **asdict(self.place), **self.config())
 
+
 @patch
 def load_state_dict(self: Stream, state: dict):
     "Go on from a state; `ValueError` in one line if it is of another stream."
-    words = dict(fingerprint='the source has changed since (its fingerprint', rows='an update (batch × accumulate', seed='the seed (it', buffer='the buffer (it')
+    words = dict(
+        fingerprint='the source has changed since (its fingerprint',
+        rows='an update (batch × accumulate',
+        seed='the seed (it',
+        buffer='the buffer (it',
+    )
     for k, now in self.config().items():
-        if state.get(k) != now: raise ValueError(f'{self.source.spec}: {words[k]} was {state.get(k)!r}, now {now!r}), so this run cannot go on with it: put things back as they were, or choose another output folder')
-    if self.pending: self.pending.cancel() or self.pending.exception()
+        if state.get(k) != now:
+            raise ValueError(
+                f'{self.source.spec}: {words[k]} was {state.get(k)!r}, now {now!r}), so this run cannot go on with it: put things back as they were, or choose another output folder'
+            )
+    if self.pending:
+        self.pending.cancel() or self.pending.exception()
     self.pending, self.updates = None, state['updates']
     self.place = self.order.place = Place(**{k: state[k] for k in asdict(Place())})
     self.order.block = None
 
 # %% ../../nbs/pictures/stream.ipynb #504081ba
 VALIDATION = ('validation', 'valid', 'val', 'dev')
+
 
 def stand_for(
     source: Source,
@@ -215,15 +275,21 @@ def stand_for(
 ) -> Iterator[Row]:
     "Rows that stand for a source, though it be sorted: those with the least rank; of very many shards, and of the Hub, the first rows of shards spread over them."
     from tqdm.auto import tqdm
+
     shards = range(len(source.shards))
     if source.kind == 'hub' or len(shards) > wide:
-        step = -(-len(shards)//wide)
+        step = -(-len(shards) // wide)
         turns = (zip_longest(*(source.rows(s, keep=keep) for s in shards[j::step])) for j in range(step))
         yield from islice((r for turn in turns for rows in turn for r in rows if r is not None), n)
         return
-    keys = (r.key for s in tqdm(shards, desc='looking for validation rows', unit='shard', delay=2, leave=False) for r in source.rows(s, keep=keep, images=False))
+    keys = (
+        r.key
+        for s in tqdm(shards, desc='looking for validation rows', unit='shard', delay=2, leave=False)
+        for r in source.rows(s, keep=keep, images=False)
+    )
     chosen = set(nsmallest(n, keys, rank_of))
     yield from (r for s in shards for r in source.rows(s, keep=chosen.__contains__))
+
 
 def held_rows(
     source: Source,
@@ -233,16 +299,26 @@ def held_rows(
 ) -> tuple[Tensor, list[Row]]:  # uint8 (n, 3, size, size); the rows, without their bytes
     "Rows for validation in the order of their ranks; those that can't be used are named in a warning."
     from tqdm.auto import tqdm
+
     found, faults = [], []
     with tqdm(total=n, desc='validation pictures', unit='picture', delay=2, leave=False) as bar:
         for row in stand_for(source, n, keep):
             fault = row.error or (None if row.texts else 'no caption')
-            try: image = fault or decode_row(row, size)
-            except Exception as e: fault = reason(e)              # Pillow raises many kinds
-            if fault: faults.append(f'{row.key} ({fault})'); continue
+            try:
+                image = fault or decode_row(row, size)
+            except Exception as e:
+                fault = reason(e)  # Pillow raises many kinds
+            if fault:
+                faults.append(f'{row.key} ({fault})')
+                continue
             found.append((rank_of(row.key), image, replace(row, image=None))), bar.update()
-    if faults: warnings.warn(f'{source.spec}: {len(faults)} rows cannot be used for validation: {"; ".join(faults[:10])}' + '; …'*(len(faults) > 10))
-    if not found: raise ValueError(f'{source.spec}: no row for validation was found: hold out a larger share (holdout)')
+    if faults:
+        warnings.warn(
+            f'{source.spec}: {len(faults)} rows cannot be used for validation: {"; ".join(faults[:10])}'
+            + '; …' * (len(faults) > 10)
+        )
+    if not found:
+        raise ValueError(f'{source.spec}: no row for validation was found: hold out a larger share (holdout)')
     found.sort(key=lambda f: f[0])
     return torch.stack([x for _, x, _ in found]), [row for *_, row in found]
 
@@ -250,6 +326,7 @@ def held_rows(
 def own_split(source: Source) -> str | None:
     "The split of a source that its training split is validated on, if there is one."
     return next((s for s in VALIDATION if s in source.splits), None) if source.split in ('train', 'training') else None
+
 
 def open_streams(
     data: str,  # anything `open_source` opens
@@ -264,13 +341,22 @@ def open_streams(
     **options,  # passed on to `open_source`
 ) -> tuple[Stream, Tensor, list[str]]:  # the stream; pictures for validation and their captions
     "A stream for training and a set for validation that have no row in common."
-    def pairs_of(*args): images, rows = held_rows(*args); return images, [r.texts[0] for r in rows]
+
+    def pairs_of(*args):
+        images, rows = held_rows(*args)
+        return images, [r.texts[0] for r in rows]
+
     source = open_source(data, **options)
     say_notes(source)
     own = own_split(source)
-    if own: return Stream(source, size, n, seed, buffer, None, rank, world), *pairs_of(open_source(data, **options | dict(split=own)), size, validation)
+    if own:
+        return Stream(source, size, n, seed, buffer, None, rank, world), *pairs_of(
+            open_source(data, **options | dict(split=own)), size, validation
+        )
     part = lambda name: lambda key: split_of(key, holdout) == name
-    return Stream(source, size, n, seed, buffer, part('train'), rank, world), *pairs_of(source, size, validation, part('validation'))
+    return Stream(source, size, n, seed, buffer, part('train'), rank, world), *pairs_of(
+        source, size, validation, part('validation')
+    )
 
 # %% ../../nbs/pictures/stream.ipynb #e97912a8
 @patch
@@ -280,12 +366,18 @@ def captions(
 ) -> Iterator[str]:
     "The captions of the first rows for training, in the source's own order."
     from tqdm.auto import tqdm
+
     left = n
     with tqdm(total=n, desc='captions', unit='row', delay=2, leave=False) as bar:
-        for row in (r for s in range(len(self.source.shards)) for r in self.source.rows(s, keep=self.order.keep, images=False)):
-            if left == 0: return
-            left -= 1; bar.update()
+        for row in (
+            r for s in range(len(self.source.shards)) for r in self.source.rows(s, keep=self.order.keep, images=False)
+        ):
+            if left == 0:
+                return
+            left -= 1
+            bar.update()
             yield from row.texts
+
 
 @patch
 def first(
@@ -312,6 +404,7 @@ def choose_texts(
         out += [swap_sides(t) for t in picks] if flip else picks
     return out
 
+
 def token_ids(
     tok: Tokenizer,
     texts: list[str],
@@ -320,7 +413,8 @@ def token_ids(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         ids, mask = tok(texts)
-    if mask.all(1).any(): warnings.warn(f'captions of {tok.length} tokens and more: what is longer is cut off, here and in what follows')
+    if mask.all(1).any():
+        warnings.warn(f'captions of {tok.length} tokens and more: what is longer is cut off, here and in what follows')
     m = int(mask.sum(1).max())
     return ids[:, :m], mask[:, :m]
 
@@ -331,11 +425,18 @@ def vae_updates(
     flip: float,  # probability of a mirrored picture
 ) -> Callable:  # batches(step, gen)
     "Pictures and noise for stage 1."
+
     def batches(step, gen):
         u = stream.next(step)
         mirrored, _ = draw_augmentation(len(u), gen, flip)
-        return dict(image=u.images, mirrored=mirrored, noise=torch.randn(len(u), vae.cfg.latent_channels, vae.cfg.latent_size, vae.cfg.latent_size, generator=gen))
+        return dict(
+            image=u.images,
+            mirrored=mirrored,
+            noise=torch.randn(len(u), vae.cfg.latent_channels, vae.cfg.latent_size, vae.cfg.latent_size, generator=gen),
+        )
+
     return batches
+
 
 def clip_updates(
     stream: Stream,
@@ -345,12 +446,17 @@ def clip_updates(
     twins: int,  # captions a picture, 1 or 2
 ) -> Callable:  # batches(step, gen)
     "Pictures and captions for stage 2."
+
     def batches(step, gen):
         u = stream.next(step)
         mirrored, colours = draw_augmentation(len(u), gen, flip, jitter)
-        ids, mask = (v.unflatten(0, (len(u), twins)) for v in token_ids(tok, choose_texts(u.rows, mirrored, twins, gen)))
+        ids, mask = (
+            v.unflatten(0, (len(u), twins)) for v in token_ids(tok, choose_texts(u.rows, mirrored, twins, gen))
+        )
         return dict(image=u.images, mirrored=mirrored, colours=colours, ids=ids, mask=mask)
+
     return batches
+
 
 def unet_updates(
     stream: Stream,
@@ -361,6 +467,7 @@ def unet_updates(
 ) -> Callable:  # batches(step, gen)
     "Pictures, captions, times and both noises for stage 3."
     null, null_mask = tok([''])
+
     def batches(step, gen):
         u, (side, shift), c = stream.next(step), phase(step), vae.cfg
         mirrored, _ = draw_augmentation(len(u), gen, cfg.flip)
@@ -368,8 +475,20 @@ def unet_updates(
         m = max(ids.shape[1], int(null_mask.sum()))
         ids, mask = (F.pad(v, (0, m - v.shape[1])) for v in (ids, mask))
         words, mask = drop_condition(ids, mask, null[:, :m], null_mask[:, :m], cfg.drop, gen)
-        noise, x0 = (torch.randn(len(u), c.latent_channels, *[c.latent_size*side//c.image_size]*2, generator=gen) for _ in range(2))
-        return dict(image=u.images, mirrored=mirrored, noise=noise, x0=x0, t=sample_time(len(u), cfg.time, shift, gen), words=words, mask=mask)
+        noise, x0 = (
+            torch.randn(len(u), c.latent_channels, *[c.latent_size * side // c.image_size] * 2, generator=gen)
+            for _ in range(2)
+        )
+        return dict(
+            image=u.images,
+            mirrored=mirrored,
+            noise=noise,
+            x0=x0,
+            t=sample_time(len(u), cfg.time, shift, gen),
+            words=words,
+            mask=mask,
+        )
+
     return batches
 
 # %% ../../nbs/pictures/stream.ipynb #05945850
@@ -382,7 +501,8 @@ def picture_latents(
 ) -> Tensor:  # (b, c, h, w) float32, standardised; of smaller pictures if the noise is smaller
     "Latents of an update's pictures, drawn with `noise`."
     x = augment(image, mirrored)
-    side = x.shape[-1] if noise is None else noise.shape[-1]*vae.cfg.image_size//vae.cfg.latent_size
-    if side != x.shape[-1]: x = F.interpolate(x, (side, side), mode='bilinear', antialias=True)
+    side = x.shape[-1] if noise is None else noise.shape[-1] * vae.cfg.image_size // vae.cfg.latent_size
+    if side != x.shape[-1]:
+        x = F.interpolate(x, (side, side), mode='bilinear', antialias=True)
     d = vae.encode(x.contiguous(memory_format=torch.channels_last))
-    return d.mean.float() if noise is None else d.mean.float() + (0.5*d.logvar.float()).exp()*noise
+    return d.mean.float() if noise is None else d.mean.float() + (0.5 * d.logvar.float()).exp() * noise

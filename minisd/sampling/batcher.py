@@ -31,6 +31,7 @@ from ..base.viz import to_pil
 # %% ../../nbs/sampling/batcher.ipynb #0d9db48a
 class Ask(Exception):
     "Raised in place of a call of the network whose answer is not there yet."
+
     def __init__(self, *question: Tensor):  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n)
         super().__init__()
         self.question = question
@@ -39,12 +40,13 @@ class Ask(Exception):
 @dataclass(eq=False)
 class Ticket:
     "A request for pictures on its way through a `Batcher`."
+
     call: dict  # arguments of `Pipeline.prepare`, but for generators
     seeds: list[int]  # one a picture
     emit: Callable[[str, dict], None] = lambda name, data: None  # told "queued", "step", then "done" or "error"
     deadline: float = math.inf  # on the batcher's clock
     preview_every: int = 0  # steps between previews; 0: none
-    area: float = 1.  # of a picture, in those of the trained size
+    area: float = 1.0  # of a picture, in those of the trained size
     id: str = field(default_factory=lambda: uuid4().hex)
     cancelled: bool = False
     pipe: Pipeline | None = None  # a shallow copy, from the moment on that it runs
@@ -54,7 +56,7 @@ class Ticket:
     question: tuple[Tensor, ...] | None = None  # what the network is to be asked for it
     answers: list[Tensor] = field(default_factory=list)  # got in this step
     asked: int = 0  # how many of them this attempt has used
-    ts: list[float] = field(default_factory=lambda: [0.])  # times of the steps
+    ts: list[float] = field(default_factory=lambda: [0.0])  # times of the steps
     i: int = 0  # steps done
     past: list = field(default_factory=list)  # what the solver remembers
     rows: list[int] = field(default_factory=list)  # for each of its questions: how many rows were answered with it
@@ -67,16 +69,18 @@ class Ticket:
     status: int | None = None  # in the end: 200, or the error's
 
     @property
-    def steps(self) -> int: return len(self.ts) - 1
+    def steps(self) -> int:
+        return len(self.ts) - 1
 
     @property
-    def ready(self) -> bool: return 0 < self.steps == self.i                # all steps are done
+    def ready(self) -> bool:
+        return 0 < self.steps == self.i  # all steps are done
 
     @property
     def width(self) -> float:
         "Rows that it needs at once, at most, in pictures of the trained size."
         c = self.call
-        return len(self.seeds)*(1 if c.get('guidance_scale') in (0, 1) else 2)*self.area
+        return len(self.seeds) * (1 if c.get('guidance_scale') in (0, 1) else 2) * self.area
 
 # %% ../../nbs/sampling/batcher.ipynb #7f0e212b
 @patch
@@ -89,9 +93,16 @@ def start(
     own.net = self.ask
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
-        self.job = own.prepare(**self.call, num_images_per_prompt=len(self.seeds), generator=[torch.Generator().manual_seed(s) for s in self.seeds])
+        self.job = own.prepare(
+            **self.call,
+            num_images_per_prompt=len(self.seeds),
+            generator=[torch.Generator().manual_seed(s) for s in self.seeds],
+        )
     self.pipe, self.x, self.guess, self.ts = own, self.job.x, self.job.x, self.job.ts.tolist()
-    self.notes = [str(w.message) for w in told if Path(w.filename).is_relative_to(core.PACKAGE)]     # ours alone: words of the prompt that are not used
+    self.notes = [
+        str(w.message) for w in told if Path(w.filename).is_relative_to(core.PACKAGE)
+    ]  # ours alone: words of the prompt that are not used
+
 
 @patch
 def ask(
@@ -99,9 +110,11 @@ def ask(
     *question: Tensor,  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n)
 ) -> Tensor:  # (k, c, h, w)
     "In place of the network: the next answer, or `Ask` if there is none yet."
-    if self.asked == len(self.answers): raise Ask(*question)
+    if self.asked == len(self.answers):
+        raise Ask(*question)
     self.asked += 1
     return self.answers[self.asked - 1]
+
 
 @patch
 def velocity(
@@ -111,7 +124,7 @@ def velocity(
 ) -> Tensor:  # (n, c, h, w)
     "The guided velocity, which also gives a guess of the finished picture."
     v = self.job.velocity(x, t)
-    self.guess = x + (1 - t)*v
+    self.guess = x + (1 - t) * v
     return v
 
 # %% ../../nbs/sampling/batcher.ipynb #b1c20ffb
@@ -120,18 +133,21 @@ def advance(self: Ticket):
     "Go on until the network must be asked, which leaves `question` set, or the last step is done, which makes it `ready`."
     while not self.ready:
         past, self.asked, t, u = list(self.past), 0, self.ts[self.i], self.ts[self.i + 1]
-        try: x = self.job.solve.step(self.velocity, self.x, t, u, past)
+        try:
+            x = self.job.solve.step(self.velocity, self.x, t, u, past)
         except Ask as ask:
             self.question = ask.question
             return
         self.x, self.past, self.answers, self.i = x, past, [], self.i + 1
         self.emit('step', dict(step=self.i, steps=self.steps, previews=self.previews()))
 
+
 @patch
 def previews(self: Ticket) -> list | None:
     "Small pictures of the guess at every few steps, where they cost next to nothing: by the map that was fitted, or decoded if they are small."
-    if not self.preview_every or self.i % self.preview_every and not self.ready: return None
-    cheap = 'preview' in self.pipe.sampling or self.pipe.vae.cfg.image_size**2*self.area <= 128**2
+    if not self.preview_every or self.i % self.preview_every and not self.ready:
+        return None
+    cheap = 'preview' in self.pipe.sampling or self.pipe.vae.cfg.image_size**2 * self.area <= 128**2
     return self.pipe.preview(self.guess) if cheap else None
 
 # %% ../../nbs/sampling/batcher.ipynb #88557ef7
@@ -140,22 +156,29 @@ def joined(
 ) -> list[Tensor]:  # the same four for all
     "Several questions as one."
     n = max(ctx.shape[1] for _, _, ctx, _ in questions)
-    padded = [(x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1]))) for x, t, ctx, mask in questions]
+    padded = [
+        (x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1])))
+        for x, t, ctx, mask in questions
+    ]
     return [torch.cat(part) for part in zip(*padded)]
+
 
 def alike(
     tickets: Iterable[Ticket],
 ) -> list[list[Ticket]]:  # groups
     "Tickets by the shape of their latents: only those can share a call."
     groups = {}
-    for t in tickets: groups.setdefault(tuple(t.x.shape[1:]), []).append(t)
+    for t in tickets:
+        groups.setdefault(tuple(t.x.shape[1:]), []).append(t)
     return list(groups.values())
 
 # %% ../../nbs/sampling/batcher.ipynb #3625b169
 log = logging.getLogger('minisd.serve')
 
+
 class Refused(Exception):
     "A request that is not taken, or not finished."
+
     def __init__(
         self,
         status: int,  # of HTTP
@@ -166,22 +189,27 @@ class Refused(Exception):
         super().__init__(detail)
         self.status, self.code, self.detail, self.retry = status, code, detail, retry
 
+
 STOPPING = dict(status=503, code='stopping', detail='the server is stopping: try again in a while', retry=10)
+
 
 class Batcher:
     "Requests that share calls of one network, step by step. `submit` and `cancel` may be called from any thread, `turn` from one."
+
     def __init__(
         self,
         pipe: Pipeline,
         rows: int = 32,  # of a call, at most, in pictures of the trained size
         queue: int = 64,  # requests that may wait
         clock: Callable[[], float] = time.monotonic,  # seconds
-        watch: Callable[[list[Ticket], int, float], None] = lambda tickets, rows, seconds: None,  # told of every call of the network: who asked, rows, seconds
+        watch: Callable[[list[Ticket], int, float], None] = lambda tickets, rows, seconds: (
+            None
+        ),  # told of every call of the network: who asked, rows, seconds
     ):
         self.pipe, self.most, self.rows, self.queue, self.clock, self.watch = pipe, rows, rows, queue, clock, watch
         self.waiting, self.running, self.tickets, self.lock = deque(), [], {}, threading.Condition()
-        self.stopping, self.pace, self.calls, self.calm, self.decodes = False, 0., 0, 0, 32
-        pipe.model_hash                                    # computed once, not by every ticket's copy
+        self.stopping, self.pace, self.calls, self.calm, self.decodes = False, 0.0, 0, 0, 32
+        pipe.model_hash  # computed once, not by every ticket's copy
 
 # %% ../../nbs/sampling/batcher.ipynb #041347f5
 @patch
@@ -191,22 +219,31 @@ def submit(
 ) -> Ticket:  # the same
     "Put a ticket into the queue; `Refused` with status 429 if that is full, 503 if the server is stopping."
     f = self.pipe.vae.cfg.image_size
-    t.area = (t.call.get('height') or f)*(t.call.get('width') or f)/f**2
+    t.area = (t.call.get('height') or f) * (t.call.get('width') or f) / f**2
     with self.lock:
-        if self.stopping: raise Refused(**STOPPING)
-        if len(self.waiting) >= self.queue: raise Refused(429, 'full', f'the queue is full ({self.queue} of {self.queue} places): try again in {self.retry_after()} s', self.retry_after())
+        if self.stopping:
+            raise Refused(**STOPPING)
+        if len(self.waiting) >= self.queue:
+            raise Refused(
+                429,
+                'full',
+                f'the queue is full ({self.queue} of {self.queue} places): try again in {self.retry_after()} s',
+                self.retry_after(),
+            )
         t.arrived, t.place, self.tickets[t.id] = self.clock(), len(self.waiting), t
         t.emit('queued', dict(place=t.place))
         self.waiting.append(t)
         self.lock.notify()
     return t
 
+
 @patch
 def retry_after(self: Batcher) -> int:  # seconds, 1 to 600
     "When a place in the queue will be free, as far as can be told: the work that runs, shared out among those who do it."
     running = [*self.running]
-    left = sum(t.width*(t.steps - t.i) for t in running)
-    return min(600, max(1, math.ceil(self.pace*left/max(1, len(running)))))
+    left = sum(t.width * (t.steps - t.i) for t in running)
+    return min(600, max(1, math.ceil(self.pace * left / max(1, len(running)))))
+
 
 @patch
 def cancel(
@@ -215,7 +252,8 @@ def cancel(
 ) -> bool:  # whether there was one
     "Have a ticket leave before the next step."
     with self.lock:
-        if t := self.tickets.get(id): t.cancelled = True
+        if t := self.tickets.get(id):
+            t.cancelled = True
         self.lock.notify()
     return t is not None
 
@@ -230,13 +268,17 @@ def end(
     "Let a ticket go."
     with self.lock:
         known = self.tickets.pop(t.id, None)
-        if t in self.waiting: self.waiting.remove(t)
-        if t in self.running: self.running.remove(t)
-    if known is None: return
+        if t in self.waiting:
+            self.waiting.remove(t)
+        if t in self.running:
+            self.running.remove(t)
+    if known is None:
+        return
     t.ended, t.outcome, t.status = self.clock(), data.get('code', name), data.get('status', 200)
     t.pipe = t.job = t.guess = t.question = None
     t.answers, t.past = [], []
     t.emit(name, data)
+
 
 @patch
 def fail(
@@ -245,16 +287,26 @@ def fail(
     fault: Exception,
 ):
     "Let a ticket go that can't be done: status 422 for what it asks for, 500 with its number for a fault of ours."
-    if isinstance(fault, ValueError) and t.job is None: return self.end(t, 'error', status=422, code='invalid', detail=' '.join(str(fault).split()))
-    says = 'not enough memory for this request: ask for fewer or smaller pictures' if out_of_memory(fault) else f'this request failed; its number is {t.id}'
+    if isinstance(fault, ValueError) and t.job is None:
+        return self.end(t, 'error', status=422, code='invalid', detail=' '.join(str(fault).split()))
+    says = (
+        'not enough memory for this request: ask for fewer or smaller pictures'
+        if out_of_memory(fault)
+        else f'this request failed; its number is {t.id}'
+    )
     log.error('a request failed', extra=dict(fields=dict(id=t.id)), exc_info=fault)
     self.end(t, 'error', status=500, code='failed', detail=says)
+
 
 def out_of_memory(
     fault: BaseException,
 ) -> bool:
     "Whether memory is what was missing, on a GPU or in the machine."
-    return isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or 'out of memory' in str(fault) or "can't allocate memory" in str(fault)
+    return (
+        isinstance(fault, (MemoryError, torch.OutOfMemoryError))
+        or 'out of memory' in str(fault)
+        or "can't allocate memory" in str(fault)
+    )
 
 # %% ../../nbs/sampling/batcher.ipynb #d7bfbe04
 @patch
@@ -262,21 +314,45 @@ def leave(self: Batcher):
     "Let those go who were cancelled, are late, or still wait when the server stops."
     now = self.clock()
     for t in [*self.waiting, *self.running]:
-        if t.cancelled: self.end(t, 'error', status=409, code='cancelled', detail=f'cancelled after {t.i} of {t.steps} steps' if t.job else 'cancelled before it began')
-        elif now > t.deadline: self.end(t, 'error', status=504, code='deadline', detail=f'not done after {now - t.arrived:.0f} s, which is all the time that a request has: ask for fewer steps or pictures, or try again later')
-        elif self.stopping and t not in self.running: self.end(t, 'error', **STOPPING)
+        if t.cancelled:
+            self.end(
+                t,
+                'error',
+                status=409,
+                code='cancelled',
+                detail=f'cancelled after {t.i} of {t.steps} steps' if t.job else 'cancelled before it began',
+            )
+        elif now > t.deadline:
+            self.end(
+                t,
+                'error',
+                status=504,
+                code='deadline',
+                detail=f'not done after {now - t.arrived:.0f} s, which is all the time that a request has: ask for fewer steps or pictures, or try again later',
+            )
+        elif self.stopping and t not in self.running:
+            self.end(t, 'error', **STOPPING)
+
 
 @patch
 def admit(self: Batcher):
     "Let those join who wait, in their order, while there is room; one who needs all of it runs alone."
     while True:
         with self.lock:
-            if self.stopping or not self.waiting or self.running and sum(t.width for t in [*self.running, self.waiting[0]]) > self.rows: break
+            if (
+                self.stopping
+                or not self.waiting
+                or self.running
+                and sum(t.width for t in [*self.running, self.waiting[0]]) > self.rows
+            ):
+                break
             t = self.waiting.popleft()
             self.running.append(t)
         t.started = self.clock()
-        try: t.start(self.pipe), t.advance()
-        except Exception as fault: self.fail(t, fault)
+        try:
+            t.start(self.pipe), t.advance()
+        except Exception as fault:
+            self.fail(t, fault)
     for place, t in enumerate([*self.waiting]):
         if t.place != place:
             t.place = place
@@ -290,20 +366,26 @@ def network(
 ):
     "Answer the questions of several tickets by one call, or as few as the rows allow; all of them get their answer or none."
     start, many, area = self.clock(), [len(t.question[0]) for t in group], group[0].area
-    part = max(1, int(self.rows/area))
+    part = max(1, int(self.rows / area))
     with threads(self.pipe.thread_count(patient=False)), autocast(self.pipe.device, self.pipe.dtype):
-        v = torch.cat([self.pipe.net(*rows) for rows in zip(*(q.split(part) for q in joined([t.question for t in group])))])
-    answers = [rows.clone() for rows in v.split(many)]     # a view would keep all the rows alive
-    if self.pipe.device.type == 'cuda': torch.cuda.synchronize()
+        v = torch.cat(
+            [self.pipe.net(*rows) for rows in zip(*(q.split(part) for q in joined([t.question for t in group])))]
+        )
+    answers = [rows.clone() for rows in v.split(many)]  # a view would keep all the rows alive
+    if self.pipe.device.type == 'cuda':
+        torch.cuda.synchronize()
     for t, rows in zip(group, answers):
         t.answers.append(rows)
         t.question = None
         t.rows.append(sum(many))
     seconds = self.clock() - start
-    self.pace += (seconds/(sum(many)*area) - self.pace)*(0.05 if self.calls else 1)
+    self.pace += (seconds / (sum(many) * area) - self.pace) * (0.05 if self.calls else 1)
     self.calls, self.calm = self.calls + 1, self.calm + 1
-    if self.calm % 200 == 0: self.rows = min(self.most, 2*self.rows)      # memory may have come back
-    with suppress(Exception): self.watch(group, sum(many), seconds)      # who looks on does no harm
+    if self.calm % 200 == 0:
+        self.rows = min(self.most, 2 * self.rows)  # memory may have come back
+    with suppress(Exception):
+        self.watch(group, sum(many), seconds)  # who looks on does no harm
+
 
 @patch
 def draw(
@@ -312,11 +394,14 @@ def draw(
 ):
     "Decode the pictures of several tickets."
     z = torch.cat([t.x for t in group])
-    with threads(self.pipe.thread_count(patient=False)): images = torch.cat([self.pipe.decode(part) for part in z.split(self.decodes)]).split([len(t.x) for t in group])
+    with threads(self.pipe.thread_count(patient=False)):
+        images = torch.cat([self.pipe.decode(part) for part in z.split(self.decodes)]).split([len(t.x) for t in group])
     done = [[to_pil(i) for i in part] if part.isfinite().all() else None for part in images]
     for t, pics in zip(group, done):
-        if pics: self.end(t, 'done', output=Output(pics, t.job.settings))
-        else: self.fail(t, FloatingPointError('the pictures are not finite'))
+        if pics:
+            self.end(t, 'done', output=Output(pics, t.job.settings))
+        else:
+            self.fail(t, FloatingPointError('the pictures are not finite'))
 
 # %% ../../nbs/sampling/batcher.ipynb #144cae80
 @patch
@@ -326,16 +411,18 @@ def shrink(
     group: list[Ticket],
 ) -> bool:  # whether it makes a difference
     "Do with less memory from now on."
-    if self.pipe.device.type == 'cuda': torch.cuda.empty_cache()
+    if self.pipe.device.type == 'cuda':
+        torch.cuda.empty_cache()
     if work == self.draw:
         was, n = self.decodes, sum(len(t.x) for t in group)
-        self.decodes = max(1, min(was, n)//2)
+        self.decodes = max(1, min(was, n) // 2)
         return self.decodes < min(was, n)
     area, n = group[0].area, sum(len(t.question[0]) for t in group)
-    was = min(n, max(1, int(self.rows/area)))
-    self.rows, self.calm = max(1, int(area*max(1, was//2))), 0
+    was = min(n, max(1, int(self.rows / area)))
+    self.rows, self.calm = max(1, int(area * max(1, was // 2))), 0
     log.warning('out of memory', extra=dict(fields=dict(rows=self.rows)))
     return was > 1
+
 
 @patch
 def share(
@@ -344,28 +431,41 @@ def share(
     group: list[Ticket],
 ):
     "Do work for several tickets at once; if it fails, for halves of them, until the one to blame is alone."
-    try: return work(group)
-    except Exception as e: fault = e
+    try:
+        return work(group)
+    except Exception as e:
+        fault = e
     if out_of_memory(fault):
-        fault.__traceback__ = None                         # it holds on to the tensors of the call
-        if self.shrink(work, group): return self.share(work, group)
-    if len(group) == 1: return self.fail(group[0], fault)
-    for half in (group[:len(group)//2], group[len(group)//2:]): self.share(work, half)
+        fault.__traceback__ = None  # it holds on to the tensors of the call
+        if self.shrink(work, group):
+            return self.share(work, group)
+    if len(group) == 1:
+        return self.fail(group[0], fault)
+    for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+        self.share(work, half)
+
 
 @patch
 @torch.inference_mode()
 def turn(self: Batcher) -> bool:  # whether there is more to do
     "One call of the network for everybody who runs."
     self.leave(), self.admit()
-    for group in alike(t for t in self.running if t.question is not None): self.share(self.network, group)
+    for group in alike(t for t in self.running if t.question is not None):
+        self.share(self.network, group)
     for t in [t for t in self.running if t.answers]:
-        try: t.advance()
-        except Exception as fault: self.fail(t, fault)
-    for group in alike(t for t in self.running if t.ready): self.share(self.draw, group)
+        try:
+            t.advance()
+        except Exception as fault:
+            self.fail(t, fault)
+    for group in alike(t for t in self.running if t.ready):
+        self.share(self.draw, group)
     return bool(self.running or self.waiting)
 
 # %% ../../nbs/sampling/batcher.ipynb #ca2fd49a
-APART = dict(float32=dict(most=1), bfloat16=dict(mean=8.), float16=dict(mean=1.))  # levels of 255 that a picture beside others may be off from the same alone: any value of it, or their mean
+APART = dict(
+    float32=dict(most=1), bfloat16=dict(mean=8.0), float16=dict(mean=1.0)
+)  # levels of 255 that a picture beside others may be off from the same alone: any value of it, or their mean
+
 
 def off_by(
     a,  # a PIL picture, or its values
@@ -374,6 +474,7 @@ def off_by(
     "How far two pictures are from each other."
     off = (torch.tensor(np.array(a)).int() - torch.tensor(np.array(b)).int()).abs()
     return dict(most=off.max().item(), mean=off.float().mean().item())
+
 
 def as_promised(
     a,  # a PIL picture, or its values
@@ -387,6 +488,7 @@ def as_promised(
 # %% ../../nbs/sampling/batcher.ipynb #31ea1903
 class Engine(threading.Thread):
     "The thread that loads a model and turns its batcher."
+
     def __init__(
         self,
         load: Callable[[], Pipeline],  # gives the pipeline
@@ -398,18 +500,36 @@ class Engine(threading.Thread):
     @property
     def status(self) -> str:
         "loading, ok, error or stopping."
-        if self.stopped: return 'stopping'
+        if self.stopped:
+            return 'stopping'
         return 'error' if self.failed or self.batcher and not self.is_alive() else 'ok' if self.batcher else 'loading'
 
     def ready(self) -> Batcher:
         "The batcher; `Refused` with status 503 while there is none."
-        if self.batcher is None: raise Refused(**dict(stopping=STOPPING, error=dict(status=503, code='error', detail="the model cannot be loaded: the server's log says why")).get(self.status, dict(status=503, code='loading', detail='the model is being loaded: try again in a few seconds', retry=2)))
+        if self.batcher is None:
+            raise Refused(
+                **dict(
+                    stopping=STOPPING,
+                    error=dict(
+                        status=503, code='error', detail="the model cannot be loaded: the server's log says why"
+                    ),
+                ).get(
+                    self.status,
+                    dict(
+                        status=503,
+                        code='loading',
+                        detail='the model is being loaded: try again in a few seconds',
+                        retry=2,
+                    ),
+                )
+            )
         return self.batcher
 
     def stop(self):
         "Have what runs finished and the rest refused. Only sets flags: a signal may call it at any moment."
         self.stopped = True
-        if self.batcher: self.batcher.stopping = True
+        if self.batcher:
+            self.batcher.stopping = True
 
     def run(self):
         start = time.monotonic()
@@ -417,7 +537,9 @@ class Engine(threading.Thread):
             pipe = self.load()
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
-                pipe('a picture', 2, generator=torch.Generator())        # the first call of a network is slow: not a visitor's
+                pipe(
+                    'a picture', 2, generator=torch.Generator()
+                )  # the first call of a network is slow: not a visitor's
             self.batcher = b = Batcher(pipe, **self.kwargs)
         except Exception as fault:
             self.failed = True
@@ -427,9 +549,12 @@ class Engine(threading.Thread):
             with b.lock:
                 b.lock.wait_for(lambda: b.waiting or b.running, timeout=0.2)
                 b.stopping = b.stopping or self.stopped
-                if b.stopping and not (b.running or b.waiting): return       # under the lock: nobody can have been let in since
-            try: b.turn()
+                if b.stopping and not (b.running or b.waiting):
+                    return  # under the lock: nobody can have been let in since
+            try:
+                b.turn()
             except Exception as fault:
                 log.error('a fault of the batcher', exc_info=fault)
-                for t in [*b.running]: b.fail(t, fault)
+                for t in [*b.running]:
+                    b.fail(t, fault)
                 time.sleep(0.1)

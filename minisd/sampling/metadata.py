@@ -17,41 +17,84 @@ from ..inference import Pipeline, shipped
 from ..base.png import pixel_hash, read_settings, save_png
 
 # %% ../../nbs/sampling/metadata.ipynb #b24d82d8
-CALL = ('num_inference_steps', 'guidance_scale', 'negative_prompt', 'height', 'width', 'solver', 'shift', 'guidance_interval', 'guidance_rescale', 'zero_star', 'zero_init', 'start')
+CALL = (
+    'num_inference_steps',
+    'guidance_scale',
+    'negative_prompt',
+    'height',
+    'width',
+    'solver',
+    'shift',
+    'guidance_interval',
+    'guidance_rescale',
+    'zero_star',
+    'zero_init',
+    'start',
+)
+
 
 def check_replay(
     s: dict,  # settings from a file
 ) -> tuple[int, list[int], int]:  # the picture's place in its batch, the batch's seeds, how much it was enlarged
     "What belongs to the file rather than to the call, checked; `ValueError` in one line."
     batch = s.get('batch') or dict(index=0, seeds=[s['seed']])
-    if not isinstance(batch, dict) or not isinstance(batch.get('seeds'), list) or not 0 < len(batch['seeds']) <= 1000: raise ValueError(f'batch is {batch!r}: it must have an index and a list of seeds')
-    if not isinstance(s.get('zero_star', False), bool): raise ValueError(f"zero_star is {s['zero_star']!r}: it must be true or false")
-    if s.get('threads') is not None: number('threads', s['threads'], 1, 1024, whole=True)
+    if not isinstance(batch, dict) or not isinstance(batch.get('seeds'), list) or not 0 < len(batch['seeds']) <= 1000:
+        raise ValueError(f'batch is {batch!r}: it must have an index and a list of seeds')
+    if not isinstance(s.get('zero_star', False), bool):
+        raise ValueError(f"zero_star is {s['zero_star']!r}: it must be true or false")
+    if s.get('threads') is not None:
+        number('threads', s['threads'], 1, 1024, whole=True)
     seeds = [check_seed(i) for i in batch['seeds']]
-    return number('index', batch.get('index'), 0, len(seeds) - 1, whole=True), seeds, number('scale', s.get('scale', 1), 1, 16, whole=True)
+    return (
+        number('index', batch.get('index'), 0, len(seeds) - 1, whole=True),
+        seeds,
+        number('scale', s.get('scale', 1), 1, 16, whole=True),
+    )
+
 
 def replay(
     path: str | Path,  # a PNG file that `save_png` wrote
     model: str | Path | None = None,  # a shipped model or a folder; None: what the file names, if that is shipped
     out: str | Path | None = None,  # where to save it, with its settings; a free name near it is taken
-) -> tuple[Image.Image, dict]:  # the picture; "identical", how many pixels differ by how many levels at most, whether the file was changed, where the picture was saved
+) -> tuple[
+    Image.Image, dict
+]:  # the picture; "identical", how many pixels differ by how many levels at most, whether the file was changed, where the picture was saved
     "Make the picture of a file again."
     path = home(path)
     s = read_settings(path)
-    if s.get('task'): raise ValueError(f'{path} was made by {s["task"]}, from more than a prompt and a seed: it cannot be replayed from the file alone')
-    if s.get('seed') is None: raise ValueError(f'{path} was made from noise that no seed gives: it cannot be replayed')
-    if model is None and s.get('model') not in shipped(): raise ValueError(f'{path} was made by the model {s.get("model")!r}, which is not a shipped one ({", ".join(shipped())}): name its folder with --model')
+    if s.get('task'):
+        raise ValueError(
+            f'{path} was made by {s["task"]}, from more than a prompt and a seed: it cannot be replayed from the file alone'
+        )
+    if s.get('seed') is None:
+        raise ValueError(f'{path} was made from noise that no seed gives: it cannot be replayed')
+    if model is None and s.get('model') not in shipped():
+        raise ValueError(
+            f'{path} was made by the model {s.get("model")!r}, which is not a shipped one ({", ".join(shipped())}): name its folder with --model'
+        )
     dtype = getattr(torch, choice('dtype', s.get('dtype'), ('float32', 'bfloat16', 'float16')))
     pipe = Pipeline.from_pretrained(s['model'] if model is None else model, dtype)
-    if s.get('model_hash') != pipe.model_hash: raise ValueError(f'{path} was made with weights {s.get("model_hash")}, and those of {pipe.name} are {pipe.model_hash}: name the right folder with --model')
+    if s.get('model_hash') != pipe.model_hash:
+        raise ValueError(
+            f'{path} was made with weights {s.get("model_hash")}, and those of {pipe.name} are {pipe.model_hash}: name the right folder with --model'
+        )
     index, seeds, scale = check_replay(s)
     pipe.threads = s.get('threads')
     stop = lambda p, step, t, kw: setattr(p, '_interrupt', step + 1 == s.get('stopped_at'))
-    made = pipe(s['prompt'], num_images_per_prompt=len(seeds), generator=[torch.Generator().manual_seed(i) for i in seeds], callback_on_step_end=stop, **{k: s[k] for k in CALL if k in s})
+    made = pipe(
+        s['prompt'],
+        num_images_per_prompt=len(seeds),
+        generator=[torch.Generator().manual_seed(i) for i in seeds],
+        callback_on_step_end=stop,
+        **{k: s[k] for k in CALL if k in s},
+    )
     image = made.images[index]
-    if scale > 1: image = image.resize((image.width*scale, image.height*scale), Image.NEAREST)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.NEAREST)
     was, now = (np.asarray(i.convert('RGB')).astype(int) for i in (Image.open(path), image))
     off = np.abs(was - now).max(-1) if was.shape == now.shape else np.full(now.shape[:2], 255)
     saved = out and save_png(image, out, {k: v for k, v in s.items() if k not in ('version', 'pixels')})
     changed = pixel_hash(Image.open(path)) != s.get('pixels')
-    return image, dict(identical=not off.any(), pixels=int((off > 0).sum()), levels=int(off.max()), changed=changed, saved=saved)
+    return image, dict(
+        identical=not off.any(), pixels=int((off > 0).sum()), levels=int(off.max()), changed=changed, saved=saved
+    )

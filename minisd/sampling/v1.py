@@ -24,26 +24,36 @@ from ..vae import VAE, VAEConfig
 # %% ../../nbs/sampling/v1.ipynb #b84135b3
 class V1VAE(VAE):
     "v1's VAE: BatchNorm where ours has GroupNorm."
+
     def __init__(self, cfg: VAEConfig = VAEConfig()):
         super().__init__(cfg)
         for parent in list(self.modules()):
             for name, m in list(parent.named_children()):
-                if isinstance(m, nn.GroupNorm): setattr(parent, name, nn.BatchNorm2d(m.num_channels))
+                if isinstance(m, nn.GroupNorm):
+                    setattr(parent, name, nn.BatchNorm2d(m.num_channels))
+
 
 @dataclass(frozen=True)
 class V1CLIPConfig(CLIPConfig):
     "Sizes of a `V1CLIP`."
-    null: str = 'zero'  # the vector of an empty prompt: "zero", which v1's training used, or "text", which its server did
+
+    null: str = (
+        'zero'  # the vector of an empty prompt: "zero", which v1's training used, or "text", which its server did
+    )
 
     def __post_init__(self):
         super().__post_init__()
         choice('null', self.null, ('zero', 'text'))
 
+
 class V1CLIP(CLIP):
     "v1's CLIP: padding is read like words, and one vector is all that the UNet gets."
+
     config_class = V1CLIPConfig
 
-    def encode_text(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # ids (b, n) -> states (b, n, d), pooled (b, d)
+    def encode_text(
+        self, ids: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:  # ids (b, n) -> states (b, n, d), pooled (b, d)
         "As ours, but blind to the mask."
         states = self.text(ids, torch.ones_like(mask)).float()
         return states, F.normalize(states[:, 0], dim=-1)
@@ -51,12 +61,14 @@ class V1CLIP(CLIP):
     def context(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # (b, 1, d), (b, 1)
         "The pooled vector; that of an empty prompt is what `cfg.null` says."
         pooled = self.encode_text(ids, mask)[1]
-        if self.cfg.null == 'zero': pooled = pooled*(mask.sum(1) > 2)[:, None]           # a start and an end are no words
+        if self.cfg.null == 'zero':
+            pooled = pooled * (mask.sum(1) > 2)[:, None]  # a start and an end are no words
         return pooled[:, None], torch.ones(len(ids), 1, dtype=torch.bool, device=ids.device)
 
 # %% ../../nbs/sampling/v1.ipynb #ed362a4e
 class WordTokenizer:
     "v1's tokenizer: a number a word, as one JSON file; called like `minisd.clip.Tokenizer`."
+
     PAD, UNK, START, END = range(4)
 
     def __init__(
@@ -65,7 +77,11 @@ class WordTokenizer:
         vocab_size: int = 49408,  # rows of the embedding
         length: int = 77,  # tokens a caption, start and end counted
     ):
-        if not (isinstance(words, dict) and words and all(isinstance(k, str) and isinstance(v, int) and 0 <= v < vocab_size for k, v in words.items())):
+        if not (
+            isinstance(words, dict)
+            and words
+            and all(isinstance(k, str) and isinstance(v, int) and 0 <= v < vocab_size for k, v in words.items())
+        ):
             raise ValueError(f'these are no words with ids from 0 to {vocab_size - 1}')
         self.words, self.vocab_size, self.length = words, vocab_size, length
         self.back = {v: k for k, v in words.items()}
@@ -73,13 +89,18 @@ class WordTokenizer:
     def __call__(self, texts: str | list[str]) -> tuple[Tensor, Tensor]:  # ids (b, n) int64; mask (b, n) bool
         "Encode; warns of words that are unknown or don't fit."
         rows = [re.findall(r'\b\w+\b', t.lower()) for t in ([texts] if isinstance(texts, str) else texts)]
-        strange, lost = sorted({w for r in rows for w in r if w not in self.words}), [' '.join(r[self.length - 2:]) for r in rows if len(r) > self.length - 2]
-        if strange: warnings.warn(f'words that this tokenizer does not know, all read as one: {", ".join(strange)}')
-        for words in lost: warnings.warn(f'a prompt is longer than {self.length} tokens; these words are not used: {words!r}')
+        strange, lost = (
+            sorted({w for r in rows for w in r if w not in self.words}),
+            [' '.join(r[self.length - 2 :]) for r in rows if len(r) > self.length - 2],
+        )
+        if strange:
+            warnings.warn(f'words that this tokenizer does not know, all read as one: {", ".join(strange)}')
+        for words in lost:
+            warnings.warn(f'a prompt is longer than {self.length} tokens; these words are not used: {words!r}')
         ids = torch.full((len(rows), self.length), self.PAD)
         for i, r in enumerate(rows):
-            row = [self.START, *(self.words.get(w, self.UNK) for w in r[:self.length - 2]), self.END]
-            ids[i, :len(row)] = torch.tensor(row)
+            row = [self.START, *(self.words.get(w, self.UNK) for w in r[: self.length - 2]), self.END]
+            ids[i, : len(row)] = torch.tensor(row)
         return ids, ids != self.PAD
 
     def decode(self, ids) -> str:
@@ -94,19 +115,46 @@ class WordTokenizer:
     def load(cls, path: str | Path) -> "WordTokenizer":
         "Read the JSON file."
         data = read_json(path)
-        if not isinstance(data, dict) or data.get('kind') != 'words': raise ValueError(f'{path} is not a tokenizer of words')
+        if not isinstance(data, dict) or data.get('kind') != 'words':
+            raise ValueError(f'{path} is not a tokenizer of words')
         return cls(data['words'], data['vocab_size'], data['length'])
 
 # %% ../../nbs/sampling/v1.ipynb #e8aacbdd
 NAMES = dict(
-    vae=[(r'encoder\.levels\.', 'encoder.encoder.'), (r'encoder\.mean\.', 'encoder.fc_mu.'), (r'encoder\.logvar\.', 'encoder.fc_logvar.'), (r'decoder\.conv_in', 'decoder.decoder_input'),
-         (r'decoder\.levels\.2\.', 'decoder.final_layer.'), (r'decoder\.levels\.', 'decoder.decoder.'), (r'decoder\.conv_out', 'decoder.final_layer.3')],
-    clip=[(r'^(text|image)\.', r'\1_encoder.'), (r'\.blocks\.', '.transformer.'), (r'\.pos$', '.pos_embedding'), (r'\.token\.', '.token_embedding.'), (r'\.cls$', '.cls_token'),
-          (r'\.patch\.', '.patch_embed.')],
-    unet=[(r'^time\.0', 'time_embed.1'), (r'^time\.2', 'time_embed.3'), (r'^norm_out', 'out.0'), (r'^conv_out', 'out.2'), (r'\.time\.', '.time_emb.1.'),
-          (r'\.attn\.(norm\d|attn\d|mlp)\.', r'.attn.transformer_blocks.0.\1.'), (r'^mid\.0\.res', 'mid_block1'), (r'^mid\.0\.attn', 'mid_attn'), (r'^mid\.1\.res', 'mid_block2'),
-          (r'^(down|up)\.(\d+)\.res\.', r'\1_blocks.\2.0.'), (r'^(down|up)\.(\d+)\.attn\.', r'\1_blocks.\2.1.'), (r'^(down|up)\.(\d+)\.(weight|bias)$', r'\1_blocks.\2.0.\3')])
-OURS_ALONE = 'latent_mean', 'latent_std'                         # how latents are standardised: not at all
+    vae=[
+        (r'encoder\.levels\.', 'encoder.encoder.'),
+        (r'encoder\.mean\.', 'encoder.fc_mu.'),
+        (r'encoder\.logvar\.', 'encoder.fc_logvar.'),
+        (r'decoder\.conv_in', 'decoder.decoder_input'),
+        (r'decoder\.levels\.2\.', 'decoder.final_layer.'),
+        (r'decoder\.levels\.', 'decoder.decoder.'),
+        (r'decoder\.conv_out', 'decoder.final_layer.3'),
+    ],
+    clip=[
+        (r'^(text|image)\.', r'\1_encoder.'),
+        (r'\.blocks\.', '.transformer.'),
+        (r'\.pos$', '.pos_embedding'),
+        (r'\.token\.', '.token_embedding.'),
+        (r'\.cls$', '.cls_token'),
+        (r'\.patch\.', '.patch_embed.'),
+    ],
+    unet=[
+        (r'^time\.0', 'time_embed.1'),
+        (r'^time\.2', 'time_embed.3'),
+        (r'^norm_out', 'out.0'),
+        (r'^conv_out', 'out.2'),
+        (r'\.time\.', '.time_emb.1.'),
+        (r'\.attn\.(norm\d|attn\d|mlp)\.', r'.attn.transformer_blocks.0.\1.'),
+        (r'^mid\.0\.res', 'mid_block1'),
+        (r'^mid\.0\.attn', 'mid_attn'),
+        (r'^mid\.1\.res', 'mid_block2'),
+        (r'^(down|up)\.(\d+)\.res\.', r'\1_blocks.\2.0.'),
+        (r'^(down|up)\.(\d+)\.attn\.', r'\1_blocks.\2.1.'),
+        (r'^(down|up)\.(\d+)\.(weight|bias)$', r'\1_blocks.\2.0.\3'),
+    ],
+)
+OURS_ALONE = 'latent_mean', 'latent_std'  # how latents are standardised: not at all
+
 
 def v1_layout(
     kind: str,  # "vae", "clip" or "unet"
@@ -115,12 +163,16 @@ def v1_layout(
     "What v1 calls each tensor of a model, and the shape it has there."
     out = {}
     for ours, v in model.state_dict().items():
-        if ours in OURS_ALONE: continue
+        if ours in OURS_ALONE:
+            continue
         name, shape = ours, tuple(v.shape)
-        for pattern, new in NAMES[kind]: name = re.sub(pattern, new, name)
-        if name.endswith(('pos_embedding', 'cls_token')): shape = (1,)*(3 - len(shape)) + shape
+        for pattern, new in NAMES[kind]:
+            name = re.sub(pattern, new, name)
+        if name.endswith(('pos_embedding', 'cls_token')):
+            shape = (1,) * (3 - len(shape)) + shape
         out[ours] = name, shape
     return out
+
 
 def blank(
     kind: str,  # "vae", "clip" or "unet"
@@ -128,35 +180,64 @@ def blank(
     device: str = 'cpu',
 ) -> nn.Module:
     "A network of v1's layout with random weights."
-    with torch.device(device): return dict(vae=lambda: V1VAE(cfg.vae), clip=lambda: V1CLIP(V1CLIPConfig(**{f.name: getattr(cfg.clip, f.name) for f in fields(CLIPConfig)})), unet=lambda: UNet(cfg.unet))[kind]()
+    with torch.device(device):
+        return dict(
+            vae=lambda: V1VAE(cfg.vae),
+            clip=lambda: V1CLIP(V1CLIPConfig(**{f.name: getattr(cfg.clip, f.name) for f in fields(CLIPConfig)})),
+            unet=lambda: UNet(cfg.unet),
+        )[kind]()
 
 # %% ../../nbs/sampling/v1.ipynb #0ed0e5d8
 class PlainUnpickler(pickle.Unpickler):
     "Reads containers and plain values, and imports nothing."
-    def find_class(self, module, name): raise pickle.UnpicklingError(f'GLOBAL {module}.{name}')
+
+    def find_class(self, module, name):
+        raise pickle.UnpicklingError(f'GLOBAL {module}.{name}')
+
 
 def numpy_scalars():
     "What a number from numpy in a pickle asks for: harmless."
     scalar = np.core.multiarray.scalar if np.__version__ < '2' else np._core.multiarray.scalar
-    return [(scalar, 'numpy.core.multiarray.scalar'), (scalar, 'numpy._core.multiarray.scalar'), np.dtype, *{type(np.dtype(t)) for t in ('f4', 'f8', 'i4', 'i8')}]
+    return [
+        (scalar, 'numpy.core.multiarray.scalar'),
+        (scalar, 'numpy._core.multiarray.scalar'),
+        np.dtype,
+        *{type(np.dtype(t)) for t in ('f4', 'f8', 'i4', 'i8')},
+    ]
+
 
 def read_pickle(
     file: str | Path,
 ) -> object:
     "What a file that torch or pickle wrote holds, without running anything in it; `ValueError` or `FileNotFoundError` in one line."
     file = home(file)
-    if file.is_dir(): raise ValueError(f'{file} is a folder: expected a file that v1 wrote')
-    if not file.is_file(): raise FileNotFoundError(f'{file} does not exist')
+    if file.is_dir():
+        raise ValueError(f'{file} is a folder: expected a file that v1 wrote')
+    if not file.is_file():
+        raise FileNotFoundError(f'{file} does not exist')
     try:
-        with file.open('rb') as f: head = f.read(2)
-        if head == b'PK' and not zipfile.is_zipfile(file): raise EOFError
+        with file.open('rb') as f:
+            head = f.read(2)
+        if head == b'PK' and not zipfile.is_zipfile(file):
+            raise EOFError
         with torch.serialization.safe_globals(numpy_scalars()):
-            if head == b'PK': return torch.load(file, map_location='cpu', weights_only=True, mmap=True)
-            with file.open('rb') as f: data = PlainUnpickler(f).load()
-            return torch.load(file, map_location='cpu', weights_only=True) if data == torch.serialization.MAGIC_NUMBER else data     # torch's older format
+            if head == b'PK':
+                return torch.load(file, map_location='cpu', weights_only=True, mmap=True)
+            with file.open('rb') as f:
+                data = PlainUnpickler(f).load()
+            return (
+                torch.load(file, map_location='cpu', weights_only=True)
+                if data == torch.serialization.MAGIC_NUMBER
+                else data
+            )  # torch's older format
     except Exception as e:
-        if asks := re.search(r'GLOBAL ([\w.]+)', str(e)): raise ValueError(f'{file} asks to run {asks[1]}, which is code, not weights: it was not run, and the file is not read') from None
-        raise ValueError(f'{file} is not a whole file of v1: it may have been cut off, or is something else; get it anew') from None
+        if asks := re.search(r'GLOBAL ([\w.]+)', str(e)):
+            raise ValueError(
+                f'{file} asks to run {asks[1]}, which is code, not weights: it was not run, and the file is not read'
+            ) from None
+        raise ValueError(
+            f'{file} is not a whole file of v1: it may have been cut off, or is something else; get it anew'
+        ) from None
 
 # %% ../../nbs/sampling/v1.ipynb #a098ebfe
 def weights_in(
@@ -165,16 +246,31 @@ def weights_in(
 ) -> dict[str, Tensor]:
     "The state dict in a checkpoint of v1."
     data = read_pickle(file)
-    if not isinstance(data, dict) or not data: raise ValueError(f'{file} holds {type(data).__name__}, not a checkpoint of v1')
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f'{file} holds {type(data).__name__}, not a checkpoint of v1')
     bare = all(isinstance(v, Tensor) for v in data.values())
     if which == 'ema' and 'ema_model_state_dict' not in data:
-        raise ValueError(f'{file} has no averaged weights: it holds {"bare weights" if bare else ", ".join(map(str, data))}; take the raw ones')
-    if not bare and 'model_state_dict' not in data: raise ValueError(f'{file} holds {", ".join(map(str, data))}: a checkpoint of v1 has model_state_dict, or is the weights alone')
+        raise ValueError(
+            f'{file} has no averaged weights: it holds {"bare weights" if bare else ", ".join(map(str, data))}; take the raw ones'
+        )
+    if not bare and 'model_state_dict' not in data:
+        raise ValueError(
+            f'{file} holds {", ".join(map(str, data))}: a checkpoint of v1 has model_state_dict, or is the weights alone'
+        )
     raw = data if bare else data['model_state_dict']
-    state = raw if which == 'raw' else {**{k: v for k, v in raw.items() if 'running_' in k or k.endswith('num_batches_tracked')}, **data['ema_model_state_dict']}
-    for prefix in ('module.', '_orig_mod.'):                     # as DataParallel and torch.compile leave them
-        if state and all(k.startswith(prefix) for k in state): state = {k[len(prefix):]: v for k, v in state.items()}
+    state = (
+        raw
+        if which == 'raw'
+        else {
+            **{k: v for k, v in raw.items() if 'running_' in k or k.endswith('num_batches_tracked')},
+            **data['ema_model_state_dict'],
+        }
+    )
+    for prefix in ('module.', '_orig_mod.'):  # as DataParallel and torch.compile leave them
+        if state and all(k.startswith(prefix) for k in state):
+            state = {k[len(prefix) :]: v for k, v in state.items()}
     return state
+
 
 def check_layout(
     file: str | Path,
@@ -184,17 +280,34 @@ def check_layout(
 ):
     "Raise `ValueError` with names and shapes if a state dict is not of the layout."
     shapes = {k: dict(l.values()) for k, l in layout.items()}
-    met = {k: sum(n in state for n in s)/len(s) for k, s in shapes.items()}
+    met = {k: sum(n in state for n in s) / len(s) for k, s in shapes.items()}
     best = max(met, key=met.get)
-    if met[best] < 0.5: raise ValueError(f'{file} holds {len(state)} tensors ({", ".join(list(state)[:3])}, …): not those of a {kind} of v1')
-    if best != kind: raise ValueError(f"{file} is v1's {best} ({len(state)} tensors), not its {kind}: are two files swapped?")
-    want, some = shapes[kind], lambda names: ', '.join(sorted(names)[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+    if met[best] < 0.5:
+        raise ValueError(
+            f'{file} holds {len(state)} tensors ({", ".join(list(state)[:3])}, …): not those of a {kind} of v1'
+        )
+    if best != kind:
+        raise ValueError(f"{file} is v1's {best} ({len(state)} tensors), not its {kind}: are two files swapped?")
+    want, some = (
+        shapes[kind],
+        lambda names: ', '.join(sorted(names)[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else ''),
+    )
     faults = []
-    if missing := [f'{n} {s}' for n, s in want.items() if n not in state]: faults.append(f'missing {some(missing)}')
-    if strange := [f'{n} {tuple(v.shape)}' for n, v in state.items() if n not in want]: faults.append(f'unexpected {some(strange)}')
-    if other := [f'{n} {tuple(state[n].shape)} instead of {s}' for n, s in want.items() if n in state and tuple(state[n].shape) != s]: faults.append(f'of another shape {some(other)}')
-    if bad := [n for n, v in state.items() if n in want and v.is_floating_point() and not v.isfinite().all()]: faults.append(f'not finite {some(bad)}')
-    if faults: raise ValueError(f"{file} is not v1's {kind}: {'; '.join(faults)}")
+    if missing := [f'{n} {s}' for n, s in want.items() if n not in state]:
+        faults.append(f'missing {some(missing)}')
+    if strange := [f'{n} {tuple(v.shape)}' for n, v in state.items() if n not in want]:
+        faults.append(f'unexpected {some(strange)}')
+    if other := [
+        f'{n} {tuple(state[n].shape)} instead of {s}'
+        for n, s in want.items()
+        if n in state and tuple(state[n].shape) != s
+    ]:
+        faults.append(f'of another shape {some(other)}')
+    if bad := [n for n, v in state.items() if n in want and v.is_floating_point() and not v.isfinite().all()]:
+        faults.append(f'not finite {some(bad)}')
+    if faults:
+        raise ValueError(f"{file} is not v1's {kind}: {'; '.join(faults)}")
+
 
 def read_words(
     file: str | Path,
@@ -204,10 +317,16 @@ def read_words(
     "v1's tokenizer from its pickled dictionaries."
     data = read_pickle(file)
     if not isinstance(data, dict) or 'word2idx' not in data:
-        raise ValueError(f'{file} holds {", ".join(map(str, list(data)[:4])) if isinstance(data, dict) else type(data).__name__}: a tokenizer of v1 has word2idx and idx2word')
+        raise ValueError(
+            f'{file} holds {", ".join(map(str, list(data)[:4])) if isinstance(data, dict) else type(data).__name__}: a tokenizer of v1 has word2idx and idx2word'
+        )
     words = data['word2idx']
-    try: return WordTokenizer({str(k): int(v) for k, v in words.items() if int(v) > WordTokenizer.END}, vocab_size, length)
-    except (ValueError, TypeError, AttributeError) as e: raise ValueError(f'{file} is not a tokenizer of v1: {e}') from None
+    try:
+        return WordTokenizer(
+            {str(k): int(v) for k, v in words.items() if int(v) > WordTokenizer.END}, vocab_size, length
+        )
+    except (ValueError, TypeError, AttributeError) as e:
+        raise ValueError(f'{file} is not a tokenizer of v1: {e}') from None
 
 # %% ../../nbs/sampling/v1.ipynb #5f8db4a0
 def import_v1(
@@ -223,19 +342,34 @@ def import_v1(
     "Make a folder to sample from out of v1's files; `ValueError`, `FileNotFoundError` or `FileExistsError` in one line."
     choice('weights', weights, ('raw', 'ema')), choice('null', null, ('zero', 'text'))
     out, cfg, files = home(out), config or ModelConfig.preset('base'), dict(vae=vae, clip=clip, unet=unet)
-    if (out/'model_index.json').exists(): raise FileExistsError(f'{out} holds a model already: choose another folder')
+    if (out / 'model_index.json').exists():
+        raise FileExistsError(f'{out} holds a model already: choose another folder')
     layout = {k: v1_layout(k, blank(k, cfg, 'meta')) for k in files}
     words = read_words(tokenizer, cfg.clip.vocab_size, cfg.clip.length)
     states = {k: weights_in(f, weights) for k, f in files.items()}
-    for k, f in files.items(): check_layout(f, k, states[k], layout)
+    for k, f in files.items():
+        check_layout(f, k, states[k], layout)
     for k in files:
         model = blank(k, cfg, 'meta').to_empty(device='cpu')
         ours = {name: states[k][v1].reshape(model.state_dict()[name].shape) for name, (v1, _) in layout[k].items()}
-        own = dict(latent_mean=torch.zeros(cfg.vae.latent_channels), latent_std=torch.ones(cfg.vae.latent_channels)) if k == 'vae' else {}
+        own = (
+            dict(latent_mean=torch.zeros(cfg.vae.latent_channels), latent_std=torch.ones(cfg.vae.latent_channels))
+            if k == 'vae'
+            else {}
+        )
         model.load_state_dict(ours | own, assign=True)
-        if k == 'clip': model.cfg = V1CLIPConfig(**{f.name: getattr(model.cfg, f.name) for f in fields(CLIPConfig)}, null=null)
-        model.save_pretrained(out/k)
-    words.save(out/'tokenizer.json')
-    parts = dict(vae='minisd.sampling.v1.V1VAE', clip='minisd.sampling.v1.V1CLIP', unet='minisd.unet.UNet', tokenizer='minisd.sampling.v1.WordTokenizer')
-    write_json(out/'model_index.json', dict(_class_name='Pipeline', **parts, defaults=dict(steps=20, guidance_scale=7.5, shift=1.)))
+        if k == 'clip':
+            model.cfg = V1CLIPConfig(**{f.name: getattr(model.cfg, f.name) for f in fields(CLIPConfig)}, null=null)
+        model.save_pretrained(out / k)
+    words.save(out / 'tokenizer.json')
+    parts = dict(
+        vae='minisd.sampling.v1.V1VAE',
+        clip='minisd.sampling.v1.V1CLIP',
+        unet='minisd.unet.UNet',
+        tokenizer='minisd.sampling.v1.WordTokenizer',
+    )
+    write_json(
+        out / 'model_index.json',
+        dict(_class_name='Pipeline', **parts, defaults=dict(steps=20, guidance_scale=7.5, shift=1.0)),
+    )
     return out

@@ -23,38 +23,48 @@ from ..vae import VAE
 def model_key(model: nn.Module) -> str:  # 16 hexadecimal digits
     "Hash of a model's weights and buffers, names and values."
     h = sha256()
-    for k, v in sorted(model.state_dict().items()): h.update(k.encode()), h.update(v.detach().cpu().contiguous().numpy().tobytes())
+    for k, v in sorted(model.state_dict().items()):
+        h.update(k.encode()), h.update(v.detach().cpu().contiguous().numpy().tobytes())
     return h.hexdigest()[:16]
+
 
 def images_key(images: Tensor) -> str:  # 16 hexadecimal digits
     "Hash of pictures, (n, 3, H, W) uint8; read in pieces, so that a memory-mapped tensor stays on the disk."
     from tqdm.auto import tqdm
+
     h = sha256(str(tuple(images.shape)).encode())
-    for piece in tqdm(images.split(512), desc='pictures looked over', unit='batch', delay=2, leave=False): h.update(piece.contiguous().numpy())
+    for piece in tqdm(images.split(512), desc='pictures looked over', unit='batch', delay=2, leave=False):
+        h.update(piece.contiguous().numpy())
     return h.hexdigest()[:16]
 
 # %% ../../nbs/training/cache.ipynb #b1ad5fd4
 def read_index(folder: Path) -> dict:
     "The index of a cache, empty where there is none or it is torn."
-    try: return read_json(folder/'index.json')
-    except (OSError, ValueError): return {}
+    try:
+        return read_json(folder / 'index.json')
+    except (OSError, ValueError):
+        return {}
+
 
 class Latents:
     "Mean and log-variance of every picture's latents, on the disk, read by row."
+
     def __init__(self, folder: str | Path):
         self.folder = home(folder)
-        self.index = read_json(self.folder/'index.json')
+        self.index = read_json(self.folder / 'index.json')
         self.shards = [np.load(f, mmap_mode='r') for f in self.files(self.folder, self.index)]
 
     @staticmethod
     def files(folder: Path, index: dict) -> list[Path]:
         "The shards that an index speaks of."
-        return [folder/f'{i:05d}.npy' for i in range(-(-index['n']//index['shard']))]
+        return [folder / f'{i:05d}.npy' for i in range(-(-index['n'] // index['shard']))]
 
-    def __len__(self) -> int: return self.index['n']
+    def __len__(self) -> int:
+        return self.index['n']
 
     @property
-    def shape(self) -> tuple[int, ...]: return self.shards[0].shape[3:]  # (c, h, w)
+    def shape(self) -> tuple[int, ...]:
+        return self.shards[0].shape[3:]  # (c, h, w)
 
     def __getitem__(
         self,
@@ -62,7 +72,9 @@ class Latents:
     ) -> tuple[Tensor, Tensor]:  # mean and log-variance, each (b, c, h, w) float32
         rows, mirrored = at
         which = np.zeros(len(rows), int) if mirrored is None else mirrored.numpy().astype(int)
-        out = np.stack([self.shards[r//self.index['shard']][r % self.index['shard'], f] for r, f in zip(rows.tolist(), which)])
+        out = np.stack(
+            [self.shards[r // self.index['shard']][r % self.index['shard'], f] for r, f in zip(rows.tolist(), which)]
+        )
         return tuple(torch.from_numpy(out).float().unbind(1))
 
 # %% ../../nbs/training/cache.ipynb #7f70d572
@@ -76,9 +88,12 @@ def encode(
     "Ask the encoder about some pictures."
     device = vae.latent_mean.device
     x = augment(images.to(device), torch.full((len(images),), mirrored))
-    if size and size != x.shape[-1]: x = F.interpolate(x, (size, size), mode='bilinear', antialias=True)
-    with autocast(device, pick_dtype(device)[0]): d = vae.encode(x.contiguous(memory_format=torch.channels_last))
+    if size and size != x.shape[-1]:
+        x = F.interpolate(x, (size, size), mode='bilinear', antialias=True)
+    with autocast(device, pick_dtype(device)[0]):
+        d = vae.encode(x.contiguous(memory_format=torch.channels_last))
     return torch.stack([d.mean, d.logvar], 1).half().cpu()
+
 
 def cache_latents(
     folder: str | Path,  # made if need be; one of another key is made anew
@@ -94,8 +109,15 @@ def cache_latents(
 ) -> Latents:
     "The latents of `images`, from the disk where they are there, else computed; interrupted, it goes on."
     from tqdm.auto import tqdm
+
     folder = home(folder)
-    index = dict(key=f'{model_key(vae)}-{images_key(images)}', n=len(images), size=size or images.shape[-1], flips=flips, shard=shard)
+    index = dict(
+        key=f'{model_key(vae)}-{images_key(images)}',
+        n=len(images),
+        size=size or images.shape[-1],
+        flips=flips,
+        shard=shard,
+    )
     files = Latents.files(folder, index)
     with ExitStack() as stack:
         if rank == 0 and not (read_index(folder) == index and all(f.is_file() for f in files)):
@@ -103,32 +125,42 @@ def cache_latents(
             renew(folder, index)
         wait()
         todo = [(i, f) for i, f in enumerate(files) if i % world == rank and not f.is_file()]
-        total = sum(len(images[i*shard:(i + 1)*shard]) for i, _ in todo)*(1 + flips)
+        total = sum(len(images[i * shard : (i + 1) * shard]) for i, _ in todo) * (1 + flips)
         bar = stack.enter_context(tqdm(total=total, desc='latents', unit='picture', delay=2, leave=False))
         for i, f in todo:
             parts = []
-            for piece in images[i*shard:(i + 1)*shard].split(batch):
-                parts.append(torch.stack([encode(vae, piece, size, m) for m in ((False, True) if flips else (False,))], 1))
-                bar.update(len(piece)*(1 + flips))
+            for piece in images[i * shard : (i + 1) * shard].split(batch):
+                parts.append(
+                    torch.stack([encode(vae, piece, size, m) for m in ((False, True) if flips else (False,))], 1)
+                )
+                bar.update(len(piece) * (1 + flips))
+
             def save(p):
-                with open(p, 'wb') as out: np.save(out, torch.cat(parts).numpy())
+                with open(p, 'wb') as out:
+                    np.save(out, torch.cat(parts).numpy())
+
             write_atomic(f, save)
         wait()
     return Latents(folder)
+
 
 def renew(
     folder: Path,  # of a cache, or to become one
     index: dict,  # of the cache that shall be there
 ):
     "Say what a folder is the cache of; shards that were made from something else go, with a word, and no other file does."
-    if (was := read_index(folder)) == index: return
-    if was: print(f'{folder.name}: made with {" and ".join(differences(was, index))}, so it is made anew', flush=True)
-    for f in (folder/'index.json', *folder.glob('[0-9][0-9][0-9][0-9][0-9].npy')): f.unlink(missing_ok=True)
-    write_json(folder/'index.json', index)
+    if (was := read_index(folder)) == index:
+        return
+    if was:
+        print(f'{folder.name}: made with {" and ".join(differences(was, index))}, so it is made anew', flush=True)
+    for f in (folder / 'index.json', *folder.glob('[0-9][0-9][0-9][0-9][0-9].npy')):
+        f.unlink(missing_ok=True)
+    write_json(folder / 'index.json', index)
+
 
 def differences(was: dict, now: dict) -> list[str]:
     "What a cache was made with that is not so now, in words."
     words = dict(size='another size', flips='other flips', shard='other shards', n='other pictures')
     (vae, images), (vae_now, images_now) = (d.get('key', '-').split('-') for d in (was, now))
-    keys = ['another VAE']*(vae != vae_now) + ['other pictures']*(images != images_now)
+    keys = ['another VAE'] * (vae != vae_now) + ['other pictures'] * (images != images_now)
     return list(dict.fromkeys(keys + [w for k, w in words.items() if was.get(k) != now[k]]))

@@ -23,26 +23,37 @@ def digest(path: Path) -> str:  # hexadecimal
     "SHA-256 of a file, read in pieces."
     h = sha256()
     with open(path, 'rb') as f:
-        while piece := f.read(1 << 20): h.update(piece)
+        while piece := f.read(1 << 20):
+            h.update(piece)
     return h.hexdigest()
+
 
 def flush(path: Path):
     "Have the system put a file, or a folder's list of files, on the disk."
     fd = os.open(path, os.O_RDONLY)
-    try: os.fsync(fd)
-    except OSError as e:                                          # some network folders can't; the manifest still tells
-        if is_full(e): raise
-    finally: os.close(fd)
+    try:
+        os.fsync(fd)
+    except OSError as e:  # some network folders can't; the manifest still tells
+        if is_full(e):
+            raise
+    finally:
+        os.close(fd)
+
 
 def damage(folder: Path) -> str | None:  # None: it is whole
     "What is wrong with a checkpoint, in a few words."
-    try: files = read_json(folder/'manifest.json')['files']
-    except (OSError, ValueError, KeyError, TypeError): return 'manifest.json is missing or torn'
+    try:
+        files = read_json(folder / 'manifest.json')['files']
+    except (OSError, ValueError, KeyError, TypeError):
+        return 'manifest.json is missing or torn'
     for name, want in files.items():
-        f = folder/name
-        if not f.is_file(): return f'{name} is missing'
-        if f.stat().st_size != want['bytes']: return f'{name} has {f.stat().st_size:,} bytes of {want["bytes"]:,}'
-        if digest(f) != want['sha256']: return f'{name} has another checksum than when it was written'
+        f = folder / name
+        if not f.is_file():
+            return f'{name} is missing'
+        if f.stat().st_size != want['bytes']:
+            return f'{name} has {f.stat().st_size:,} bytes of {want["bytes"]:,}'
+        if digest(f) != want['sha256']:
+            return f'{name} has another checksum than when it was written'
 
 # %% ../../nbs/training/checkpoint.ipynb #2055ef4e
 def apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -54,6 +65,7 @@ def apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
         seen.add(v.untyped_storage().data_ptr())
     return out
 
+
 def write_folder(
     folder: Path,  # appears whole or not at all; one that is there is replaced
     parts: dict[str, dict[str, Tensor]],  # file name without ending -> tensors by name
@@ -62,29 +74,38 @@ def write_folder(
     "Write a checkpoint; `ValueError` for tensors that aren't finite, `OSError` where it can't be written."
     for part, state in parts.items():
         for k, v in state.items():
-            if v.is_floating_point() and not v.isfinite().all(): raise ValueError(f'{part}.{k} is not finite: {folder.name} is not saved')
+            if v.is_floating_point() and not v.isfinite().all():
+                raise ValueError(f'{part}.{k} is not finite: {folder.name} is not saved')
     tmp, old = folder.with_name(f'.{folder.name}.tmp'), folder.with_name(f'.{folder.name}.old')
     shutil.rmtree(tmp, ignore_errors=True)
     try:
         tmp.mkdir(parents=True)
         for part, state in parts.items():
-            save_file(apart(state), tmp/f'{part}.safetensors')
-        (tmp/'trainer.json').write_text(json.dumps(info, indent=1), encoding='utf-8')
+            save_file(apart(state), tmp / f'{part}.safetensors')
+        (tmp / 'trainer.json').write_text(json.dumps(info, indent=1), encoding='utf-8')
         files = sorted(tmp.iterdir())
-        for f in files: flush(f)
-        write_json(tmp/'manifest.json', dict(files={f.name: dict(bytes=f.stat().st_size, sha256=digest(f)) for f in files}))
-        for part, state in parts.items():                         # what lies there now is what was meant
-            back = read_weights(tmp/f'{part}.safetensors')
-            if back.keys() != state.keys() or any(not torch.equal(back[k], v.detach().cpu()) for k, v in state.items()): raise OSError(f'{part} reads back differently')
-        if folder.exists(): os.replace(folder, old)
+        for f in files:
+            flush(f)
+        write_json(
+            tmp / 'manifest.json', dict(files={f.name: dict(bytes=f.stat().st_size, sha256=digest(f)) for f in files})
+        )
+        for part, state in parts.items():  # what lies there now is what was meant
+            back = read_weights(tmp / f'{part}.safetensors')
+            if back.keys() != state.keys() or any(not torch.equal(back[k], v.detach().cpu()) for k, v in state.items()):
+                raise OSError(f'{part} reads back differently')
+        if folder.exists():
+            os.replace(folder, old)
         os.replace(tmp, folder), flush(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as e:
         shutil.rmtree(tmp, ignore_errors=True)
-        if old.exists() and not folder.exists(): os.replace(old, folder)
-        if is_full(e): raise DiskFull(errno.ENOSPC, f'{folder} could not be written: no space left on its disk') from None
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        if is_full(e):
+            raise DiskFull(errno.ENOSPC, f'{folder} could not be written: no space left on its disk') from None
         raise OSError(f'{folder} could not be written ({getattr(e, "strerror", None) or e})') from None
     return folder
+
 
 def copy_folder(
     src: Path,  # a whole checkpoint
@@ -95,9 +116,12 @@ def copy_folder(
     shutil.rmtree(tmp, ignore_errors=True)
     try:
         shutil.copytree(src, tmp)
-        for f in tmp.iterdir(): flush(f)
-        if bad := damage(tmp): raise OSError(bad)
-        if dest.exists(): shutil.rmtree(dest)
+        for f in tmp.iterdir():
+            flush(f)
+        if bad := damage(tmp):
+            raise OSError(bad)
+        if dest.exists():
+            shutil.rmtree(dest)
         os.replace(tmp, dest), flush(dest.parent)
     except OSError as e:
         shutil.rmtree(tmp, ignore_errors=True)
@@ -107,6 +131,7 @@ def copy_folder(
 # %% ../../nbs/training/checkpoint.ipynb #592014b0
 class Checkpoints:
     "The checkpoints of a run: written whole, verified, the newest `keep` of them kept."
+
     def __init__(
         self,
         folder: str | Path,  # of this run and stage
@@ -130,20 +155,26 @@ class Checkpoints:
     ) -> Path:  # the folder written
         "Write a checkpoint; then, and only then, let go of those that the window has passed."
         self.report()
-        dest = write_folder(self.folder/(name or f'step-{step:09d}'), parts, info | dict(step=step))
+        dest = write_folder(self.folder / (name or f'step-{step:09d}'), parts, info | dict(step=step))
         self.prune(self.folder)
-        if self.pool: self.pending.append(self.pool.submit(self._copy, dest, beside))
+        if self.pool:
+            self.pending.append(self.pool.submit(self._copy, dest, beside))
         return dest
 
     def prune(self, folder: Path):
-        for old in self.steps(folder)[self.keep:]: shutil.rmtree(old, ignore_errors=True)
+        for old in self.steps(folder)[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _copy(self, src: Path, beside: tuple[Path, ...]):
-        if not src.is_dir(): return                               # passed by the window before its turn came
-        try: self.mirror.mkdir(parents=True, exist_ok=True)
-        except OSError as e: raise OSError(f'{self.mirror} cannot be made ({e.strerror})') from None
-        copy_folder(src, self.mirror/src.name)
-        for f in beside: write_atomic(self.mirror.parent/f.name, lambda p: shutil.copyfile(f, p))
+        if not src.is_dir():
+            return  # passed by the window before its turn came
+        try:
+            self.mirror.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise OSError(f'{self.mirror} cannot be made ({e.strerror})') from None
+        copy_folder(src, self.mirror / src.name)
+        for f in beside:
+            write_atomic(self.mirror.parent / f.name, lambda p: shutil.copyfile(f, p))
         self.prune(self.mirror)
 
     def report(self, wait: bool = False):
@@ -151,22 +182,26 @@ class Checkpoints:
         done: list[Future] = [f for f in self.pending if wait or f.done()]
         self.pending = [f for f in self.pending if f not in done]
         for f in done:
-            if e := f.exception(): print(f'mirror: {e}; training goes on without this copy', flush=True)
+            if e := f.exception():
+                print(f'mirror: {e}; training goes on without this copy', flush=True)
 
     def tidy(self):
         "Clear away what an interrupted save has left."
         for folder in filter(None, (self.folder, self.mirror)):
             for tmp in (*folder.glob('.*.tmp'), *folder.glob('.*.old')):
-                if tmp.suffix == '.old' and not (back := folder/tmp.name[1:-4]).exists(): os.replace(tmp, back)
-                else: shutil.rmtree(tmp, ignore_errors=True)
+                if tmp.suffix == '.old' and not (back := folder / tmp.name[1:-4]).exists():
+                    os.replace(tmp, back)
+                else:
+                    shutil.rmtree(tmp, ignore_errors=True)
 
     def newest(self) -> Path | None:  # None: there is nothing to go on from
         "The newest whole checkpoint, here or in the mirror; damaged ones are named and passed over."
         both = [c for folder in filter(None, (self.folder, self.mirror)) for c in self.steps(folder)]
-        for c in sorted(both, key=lambda c: c.name, reverse=True):                       # stable: one's own before the mirror's
-            if not (bad := damage(c)): return c
+        for c in sorted(both, key=lambda c: c.name, reverse=True):  # stable: one's own before the mirror's
+            if not (bad := damage(c)):
+                return c
             print(f'{c} is damaged ({bad}): going back to the one before', flush=True)
 
     def read(self, folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict]:
         "Tensors by file, and the rest, of a checkpoint."
-        return {f.stem: read_weights(f) for f in folder.glob('*.safetensors')}, read_json(folder/'trainer.json')
+        return {f.stem: read_weights(f) for f in folder.glob('*.safetensors')}, read_json(folder / 'trainer.json')

@@ -24,85 +24,120 @@ from .scenes import Scene, check, scene_of
 WORLD_VERSION = 2
 FIRST = dict(train=0, validation=10_000_000)
 
-def _pixels(index: int, size: int) -> np.ndarray: return np.asarray(render(index, size)[0])
-def _block(size: int, start: int, indices: list) -> np.ndarray: return np.stack([_pixels(i, size) for i in indices])
 
-def render_all(indices, # Numbers of the pictures
-               size: int = 64, # Side in pixels
-               workers: int | None = None, # Processes; none where it takes less than about two seconds, else one a core
-              ) -> np.ndarray: # uint8 (n, size, size, 3)
+def _pixels(index: int, size: int) -> np.ndarray:
+    return np.asarray(render(index, size)[0])
+
+
+def _block(size: int, start: int, indices: list) -> np.ndarray:
+    return np.stack([_pixels(i, size) for i in indices])
+
+
+def render_all(
+    indices,  # Numbers of the pictures
+    size: int = 64,  # Side in pixels
+    workers: int | None = None,  # Processes; none where it takes less than about two seconds, else one a core
+) -> np.ndarray:  # uint8 (n, size, size, 3)
     "Render many pictures; if that takes more than about two seconds, on all cores and with a progress bar."
     check_guard()
     indices = list(indices)
     out, start, done = np.empty((len(indices), size, size, 3), np.uint8), time.perf_counter(), 0
-    while workers is None and done < len(indices) and time.perf_counter() - start < .1:
+    while workers is None and done < len(indices) and time.perf_counter() - start < 0.1:
         out[done] = _pixels(indices[done], size)
         done += 1
     left = len(indices) - done
     if workers is None and left * (time.perf_counter() - start) < 2 * done:
-        for i in range(done, len(indices)): out[i] = _pixels(indices[i], size)
+        for i in range(done, len(indices)):
+            out[i] = _pixels(indices[i], size)
         return out
-    jobs = ((a, indices[a:a + 64]) for a in range(done, len(indices), 64))
+    jobs = ((a, indices[a : a + 64]) for a in range(done, len(indices), 64))
     with warnings.catch_warnings(), tqdm(total=left, desc=f'drawing {size} px', unit='pictures') as bar:
-        warnings.simplefilter('ignore', DeprecationWarning) # forking beside torch's idle threads: the children only draw
+        warnings.simplefilter(
+            'ignore', DeprecationWarning
+        )  # forking beside torch's idle threads: the children only draw
         with open_engine('processes', workers or cores(), size) as engine:
             for (a, _), block in run_jobs(engine, _block, jobs):
-                out[a:a + len(block)] = block
+                out[a : a + len(block)] = block
                 bar.update(len(block))
     return out
 
 # %% ../../nbs/world/dataset.ipynb #337bd4ec
-def save_npy(file: Path, # Where to
-             x: np.ndarray, # What
-            ):
+def save_npy(
+    file: Path,  # Where to
+    x: np.ndarray,  # What
+):
     "Write under another name, then rename: a reader never sees half a file."
+
     def write(part):
-        with open(part, 'wb') as f: np.save(f, x)
+        with open(part, 'wb') as f:
+            np.save(f, x)
+
     write_atomic(file, write)
 
-def collate_fn(items: list[dict], # Items of a dataset
-              ) -> dict: # Batched tensors; 'text' and 'scene' stay lists
+
+def collate_fn(
+    items: list[dict],  # Items of a dataset
+) -> dict:  # Batched tensors; 'text' and 'scene' stay lists
     "Batch items and leave texts and scenes as lists."
-    return {k: [d[k] for d in items] if k in ('text', 'scene') else default_collate([d[k] for d in items]) for k in items[0]}
+    return {
+        k: [d[k] for d in items] if k in ('text', 'scene') else default_collate([d[k] for d in items]) for k in items[0]
+    }
 
 # %% ../../nbs/world/dataset.ipynb #37c1e99c
 class World(Dataset):
     "The picture world as a dataset; set `seed` to hear the captions in other words."
-    def __init__(self,
-                 split: str = 'train', # 'train' or 'validation'
-                 size: int = 64, # Side in pixels, 32 to 512
-                 n: int = None, # How many pictures; 20,000 for training and 1,000 for validation by default
-                 style: str = 'rich', # One of `STYLES`
-                 cache: str | Path = None, # Folder that keeps the drawn pictures between runs
-                ):
+
+    def __init__(
+        self,
+        split: str = 'train',  # 'train' or 'validation'
+        size: int = 64,  # Side in pixels, 32 to 512
+        n: int = None,  # How many pictures; 20,000 for training and 1,000 for validation by default
+        style: str = 'rich',  # One of `STYLES`
+        cache: str | Path = None,  # Folder that keeps the drawn pictures between runs
+    ):
         check('split', split, tuple(FIRST)), check('style', style, STYLES), check_size(size)
         n = {'train': 20_000, 'validation': 1_000}[split] if n is None else n
-        if not 0 < n <= 10_000_000: raise ValueError(f'n {n!r} is not from 1 to 10,000,000')
+        if not 0 < n <= 10_000_000:
+            raise ValueError(f'n {n!r} is not from 1 to 10,000,000')
         self.split, self.size, self.n, self.style, self.seed = split, size, n, style, 0
         self.file = cache and home(cache) / f'world-v{WORLD_VERSION}-{split}-{size}-{n}.npy'
         self._images = None
 
-    def __len__(self) -> int: return self.n
+    def __len__(self) -> int:
+        return self.n
+
     def index(self, i: int) -> int:
         "Number of the picture at place `i`."
-        if not -self.n <= i < self.n: raise IndexError(f'{i} is outside a world of {self.n} pictures')
+        if not -self.n <= i < self.n:
+            raise IndexError(f'{i} is outside a world of {self.n} pictures')
         return FIRST[self.split] + i % self.n
+
     def __getitem__(self, i: int) -> dict:
         k = self.index(i)
         scene = scene_of(k)
-        image = torch.from_numpy(_pixels(k, self.size).copy()).permute(2, 0, 1).contiguous() if self._images is None else self._images[i]
+        image = (
+            torch.from_numpy(_pixels(k, self.size).copy()).permute(2, 0, 1).contiguous()
+            if self._images is None
+            else self._images[i]
+        )
         return dict(image=image, text=scene.caption(self.style, self.seed), scene=scene, index=k)
+
     def scenes(self) -> list[Scene]:
         "What every picture shows."
         return [scene_of(self.index(i)) for i in range(self.n)]
+
     def texts(self, seed: int = 0, style: str = None) -> list[str]:
         "Caption number `seed` of every picture, in the dataset's style or another."
         return [s.caption(style or self.style, seed) for s in self.scenes()]
+
     def images(self) -> torch.Tensor:
         "All pictures, uint8 (n, 3, size, size): drawn once, then kept in memory and in the folder `cache`."
         if self._images is None:
             if not (self.file and self.file.exists()):
-                x = np.ascontiguousarray(render_all(range(self.index(0), self.index(0) + self.n), self.size).transpose(0, 3, 1, 2))
-                if self.file: save_npy(self.file, x)
+                x = np.ascontiguousarray(
+                    render_all(range(self.index(0), self.index(0) + self.n), self.size).transpose(0, 3, 1, 2)
+                )
+                if self.file:
+                    save_npy(self.file, x)
             self._images = torch.from_numpy(np.load(self.file, mmap_mode='c') if self.file else x)
         return self._images

@@ -18,518 +18,789 @@ from PIL import Image, ImageDraw, ImageFilter
 from .scenes import Scene, Subject, scene_of, shuffled
 
 # %% ../../nbs/world/painter.ipynb #4a653ca8
-def mix(a, # A colour: three numbers from 0 to 255
-        b, # Another
-        t: float, # 0 gives `a`, 1 gives `b`
-       ) -> tuple: # The colour between
+def mix(
+    a,  # A colour: three numbers from 0 to 255
+    b,  # Another
+    t: float,  # 0 gives `a`, 1 gives `b`
+) -> tuple:  # The colour between
     "Linear interpolation of colours."
     return tuple(x + (y - x) * t for x, y in zip(a, b))
 
-def shade(c, # A colour
-          t: float = .75, # How much of it remains
-         ) -> tuple: # Its tone in the shade
+
+def shade(
+    c,  # A colour
+    t: float = 0.75,  # How much of it remains
+) -> tuple:  # Its tone in the shade
     "A darker tone of `c`; black turns lighter, so that black things have sides too."
-    return mix(c, (150, 155, 175), .3) if sum(c) < 180 else tuple(x * t for x in c)
+    return mix(c, (150, 155, 175), 0.3) if sum(c) < 180 else tuple(x * t for x in c)
 
 # %% ../../nbs/world/painter.ipynb #00f69999
 class Pen:
     "Flat shapes in unit coordinates, on a picture of any size."
-    def __init__(self,
-                 im: Image.Image, # Drawn on in place
-                 ox: float = 0, # The origin in pixels, from the left
-                 oy: float = 0, # The origin in pixels, from the top
-                 sx: float = None, # Pixels for one unit of x, the picture's width by default
-                 sy: float = None, # Pixels for one unit of y, negative for y upwards
-                ):
+
+    def __init__(
+        self,
+        im: Image.Image,  # Drawn on in place
+        ox: float = 0,  # The origin in pixels, from the left
+        oy: float = 0,  # The origin in pixels, from the top
+        sx: float = None,  # Pixels for one unit of x, the picture's width by default
+        sy: float = None,  # Pixels for one unit of y, negative for y upwards
+    ):
         self.im, self.d = im, ImageDraw.Draw(im, 'RGBA' if im.mode == 'RGB' else None)
         self.ox, self.oy, self.sx, self.sy = ox, oy, sx or im.width, sy or im.height
 
     def pts(self, xy) -> list:
         "Unit coordinates to pixels."
         return [(self.ox + self.sx * x, self.oy + self.sy * y) for x, y in xy]
+
     def ink(self, c, a: float) -> tuple:
         "A colour and an opacity as Pillow wants them."
         return (*(min(255, max(0, round(x))) for x in c), round(255 * a))
-    def poly(self, xy, c, a: float = 1.):
+
+    def poly(self, xy, c, a: float = 1.0):
         "A filled polygon."
         self.d.polygon(self.pts(xy), fill=self.ink(c, a))
-    def box(self, x0: float, y0: float, x1: float, y1: float, c, a: float = 1.):
+
+    def box(self, x0: float, y0: float, x1: float, y1: float, c, a: float = 1.0):
         "A filled rectangle."
         self.poly([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], c, a)
-    def oval(self, x: float, y: float, rx: float, ry: float, c, a: float = 1.):
+
+    def oval(self, x: float, y: float, rx: float, ry: float, c, a: float = 1.0):
         "A filled ellipse with its centre and its half axes."
         (x0, y0), (x1, y1) = self.pts([(x - rx, y - ry), (x + rx, y + ry)])
         self.d.ellipse([min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)], fill=self.ink(c, a))
-    def bar(self, x0: float, y0: float, x1: float, y1: float, w: float, c, a: float = 1.):
+
+    def bar(self, x0: float, y0: float, x1: float, y1: float, w: float, c, a: float = 1.0):
         "A straight line of width `w`, as a polygon: Pillow's own lines have whole widths."
         dx, dy = x1 - x0, y1 - y0
-        k = w / 2 / ((dx * dx + dy * dy) ** .5 or 1)
-        self.poly([(x0 - dy * k, y0 + dx * k), (x1 - dy * k, y1 + dx * k), (x1 + dy * k, y1 - dx * k), (x0 + dy * k, y0 - dx * k)], c, a)
+        k = w / 2 / ((dx * dx + dy * dy) ** 0.5 or 1)
+        self.poly(
+            [
+                (x0 - dy * k, y0 + dx * k),
+                (x1 - dy * k, y1 + dx * k),
+                (x1 + dy * k, y1 - dx * k),
+                (x0 + dy * k, y0 - dx * k),
+            ],
+            c,
+            a,
+        )
 
 # %% ../../nbs/world/painter.ipynb #d8847e10
-def ramp(w: int, # Width in pixels
-         h: int, # Height in pixels
-         stops, # Pairs (y, value): y from 0 to 1, value a colour or an opacity from 0 to 1
-        ) -> Image.Image: # 'RGB' for colours, 'L' for opacities
+def ramp(
+    w: int,  # Width in pixels
+    h: int,  # Height in pixels
+    stops,  # Pairs (y, value): y from 0 to 1, value a colour or an opacity from 0 to 1
+) -> Image.Image:  # 'RGB' for colours, 'L' for opacities
     "A vertical gradient through the stops."
     ys, vs = [s[0] for s in stops], np.array([s[1] for s in stops], float)
-    y = (np.arange(h) + .5) / h
-    if vs.ndim == 1: col = np.interp(y, ys, vs * 255)[:, None]
-    else: col = np.stack([np.interp(y, ys, vs[:, c]) for c in range(3)], -1)[:, None]
-    return Image.fromarray((col + .5).clip(0, 255).astype(np.uint8)).resize((w, h), Image.NEAREST)
+    y = (np.arange(h) + 0.5) / h
+    if vs.ndim == 1:
+        col = np.interp(y, ys, vs * 255)[:, None]
+    else:
+        col = np.stack([np.interp(y, ys, vs[:, c]) for c in range(3)], -1)[:, None]
+    return Image.fromarray((col + 0.5).clip(0, 255).astype(np.uint8)).resize((w, h), Image.NEAREST)
+
 
 @lru_cache
 def _glow(power: float) -> Image.Image:
     return Image.radial_gradient('L').point([round(255 * max(0, 1 - v / 181) ** power) for v in range(256)])
 
-def glow(im: Image.Image, # Drawn on in place
-         x: float, # Centre, from the left
-         y: float, # Centre, from the top
-         r: float, # Radius
-         c, # Colour
-         a: float, # Opacity in the middle
-        ):
+
+def glow(
+    im: Image.Image,  # Drawn on in place
+    x: float,  # Centre, from the left
+    y: float,  # Centre, from the top
+    r: float,  # Radius
+    c,  # Colour
+    a: float,  # Opacity in the middle
+):
     "A soft disc of light that fades with the square of the distance to its edge."
     d = max(2, round(2 * r * im.width))
-    m = _glow(2.).resize((d, d), Image.BILINEAR).point([round(v * a) for v in range(256)])
+    m = _glow(2.0).resize((d, d), Image.BILINEAR).point([round(v * a) for v in range(256)])
     im.paste(tuple(round(v) for v in c), (round((x - r) * im.width), round((y - r) * im.width)), m)
 
 # %% ../../nbs/world/painter.ipynb #dbb0f741
-SKY = dict(noon=((52, 132, 226), (120, 186, 242), (206, 232, 250)), sunset=((120, 44, 92), (232, 88, 56), (255, 190, 84)),
-           dawn=((146, 140, 212), (214, 172, 216), (255, 216, 216)), night=((8, 12, 40), (20, 30, 74), (50, 68, 122)),
-           overcast=((124, 130, 138), (158, 164, 170), (196, 200, 203)))
-TINT = dict(noon=(1., 1., 1.), sunset=(1., .70, .52), dawn=(.90, .80, .98), night=(.36, .45, .68), overcast=(.74, .76, .77))
-SUBJECT_TINT = dict(noon=(1., 1., 1.), sunset=(1., .94, .90), dawn=(.97, .95, 1.), night=(.84, .86, .96), overcast=(.93, .94, .95))
-PAINT = dict(red=(216, 38, 44), orange=(245, 132, 28), yellow=(252, 216, 52), green=(48, 160, 70), blue=(44, 98, 220),
-             purple=(142, 62, 186), white=(246, 246, 242), black=(36, 34, 42))
+SKY = dict(
+    noon=((52, 132, 226), (120, 186, 242), (206, 232, 250)),
+    sunset=((120, 44, 92), (232, 88, 56), (255, 190, 84)),
+    dawn=((146, 140, 212), (214, 172, 216), (255, 216, 216)),
+    night=((8, 12, 40), (20, 30, 74), (50, 68, 122)),
+    overcast=((124, 130, 138), (158, 164, 170), (196, 200, 203)),
+)
+TINT = dict(
+    noon=(1.0, 1.0, 1.0),
+    sunset=(1.0, 0.70, 0.52),
+    dawn=(0.90, 0.80, 0.98),
+    night=(0.36, 0.45, 0.68),
+    overcast=(0.74, 0.76, 0.77),
+)
+SUBJECT_TINT = dict(
+    noon=(1.0, 1.0, 1.0),
+    sunset=(1.0, 0.94, 0.90),
+    dawn=(0.97, 0.95, 1.0),
+    night=(0.84, 0.86, 0.96),
+    overcast=(0.93, 0.94, 0.95),
+)
+PAINT = dict(
+    red=(216, 38, 44),
+    orange=(245, 132, 28),
+    yellow=(252, 216, 52),
+    green=(48, 160, 70),
+    blue=(44, 98, 220),
+    purple=(142, 62, 186),
+    white=(246, 246, 242),
+    black=(36, 34, 42),
+)
 
-def fog_color(t: str, # One of `TIMES`
-             ) -> tuple: # What distant things fade to
+
+def fog_color(
+    t: str,  # One of `TIMES`
+) -> tuple:  # What distant things fade to
     "White fog, in the light of the hour."
-    return mix([v * 236 for v in TINT[t]], (196, 200, 206), .35 if t != 'night' else .12)
+    return mix([v * 236 for v in TINT[t]], (196, 200, 206), 0.35 if t != 'night' else 0.12)
 
-def sky_colors(scene: Scene, # Its time and weather count
-              ) -> list: # Three colours: zenith, middle, horizon
+
+def sky_colors(
+    scene: Scene,  # Its time and weather count
+) -> list:  # Three colours: zenith, middle, horizon
     "The sky: rain greys and darkens it, fog whitens it from below, snow pales it."
     sky, fog = SKY[scene.time], fog_color(scene.time)
-    if scene.weather == 'rain': sky = [mix(c, [.45 * sum(c) / 3 + 20] * 3, .42) for c in sky]
-    if scene.weather == 'fog': sky = [mix(c, fog, a) for c, a in zip(sky, (.2, .45, .8))]
-    if scene.weather == 'snow': sky = [mix(c, [.8 * sum(c) / 3 + 12] * 3, .3) for c in sky]
+    if scene.weather == 'rain':
+        sky = [mix(c, [0.45 * sum(c) / 3 + 20] * 3, 0.42) for c in sky]
+    if scene.weather == 'fog':
+        sky = [mix(c, fog, a) for c, a in zip(sky, (0.2, 0.45, 0.8))]
+    if scene.weather == 'snow':
+        sky = [mix(c, [0.8 * sum(c) / 3 + 12] * 3, 0.3) for c in sky]
     return list(sky)
 
 # %% ../../nbs/world/painter.ipynb #09468c3e
 class Stage:
     "A canvas together with the light of a scene."
-    def __init__(self,
-                 scene: Scene, # What will be drawn
-                 size: int, # Side of the finished picture in pixels
-                 seed: int | str, # Names the chances that the scene leaves open
-                ):
+
+    def __init__(
+        self,
+        scene: Scene,  # What will be drawn
+        size: int,  # Side of the finished picture in pixels
+        seed: int | str,  # Names the chances that the scene leaves open
+    ):
         self.scene, self.seed = scene, seed
         self.w = size * (4 if size <= 40 else 3 if size <= 96 else 2)
         rng = self.rng('light')
-        self.horizon = .53 + .03 * (rng.random() - .5)
-        hue = [1 + .05 * (rng.random() - .5) for _ in range(3)]
+        self.horizon = 0.53 + 0.03 * (rng.random() - 0.5)
+        hue = [1 + 0.05 * (rng.random() - 0.5) for _ in range(3)]
         self.sky, self.fog = [tuple(v * h for v, h in zip(c, hue)) for c in sky_colors(scene)], fog_color(scene.time)
-        self.im = ramp(self.w, self.w, list(zip((0, self.horizon * .55, self.horizon, 1), (*self.sky, self.sky[2]))))
+        self.im = ramp(self.w, self.w, list(zip((0, self.horizon * 0.55, self.horizon, 1), (*self.sky, self.sky[2]))))
         self.pen = Pen(self.im)
 
     def rng(self, part: str) -> random.Random:
         "The chances of one part of the picture."
         return random.Random(f'{self.seed} {part}')
-    def land(self, c, far: float = 0., snow: float = .86) -> tuple:
+
+    def land(self, c, far: float = 0.0, snow: float = 0.86) -> tuple:
         "How the colour `c` looks at the distance `far` (0 to 1), with the share `snow` hidden if snow lies."
-        soft = .4 * snow if self.scene.weather == 'snow' and self.scene.time == 'sunset' else 0.
-        if self.scene.weather == 'snow': c = mix(c, (250, 252, 255), snow)
-        c = [v * t for v, t in zip(c, mix(TINT[self.scene.time], (1., .86, .90), soft))]
-        if self.scene.weather == 'rain': c = mix(c, [.6 * sum(c) / 3] * 3, .35)
+        soft = 0.4 * snow if self.scene.weather == 'snow' and self.scene.time == 'sunset' else 0.0
+        if self.scene.weather == 'snow':
+            c = mix(c, (250, 252, 255), snow)
+        c = [v * t for v, t in zip(c, mix(TINT[self.scene.time], (1.0, 0.86, 0.90), soft))]
+        if self.scene.weather == 'rain':
+            c = mix(c, [0.6 * sum(c) / 3] * 3, 0.35)
         return mix(c, self.sky[2], far)
-    def fade(self, xy, top, bottom, y0: float, y1: float = 1.):
+
+    def fade(self, xy, top, bottom, y0: float, y1: float = 1.0):
         "A polygon with a vertical gradient from `top` at `y0` to `bottom` at `y1`."
         m = Image.new('L', self.im.size)
         ImageDraw.Draw(m).polygon(self.pen.pts(xy), fill=255)
         self.im.paste(ramp(self.w, self.w, [(y0, top), (y1, bottom)]), mask=m)
+
     def ground(self, top, bottom, y: float = None):
         "Everything below `y`, by default the horizon, as one gradient."
         a = round((self.horizon if y is None else y) * self.w)
         self.im.paste(ramp(self.w, self.w - a, [(0, top), (1, bottom)]), (0, a))
+
     def haze(self, stops, c):
         "A veil of colour `c` with an opacity that changes with the height."
         self.im.paste(tuple(round(v) for v in c), (0, 0), ramp(self.w, self.w, stops))
 
 # %% ../../nbs/world/painter.ipynb #32d572d0
-def sun_x(st: Stage, # The picture
-         ) -> float: # 0 is its left edge
+def sun_x(
+    st: Stage,  # The picture
+) -> float:  # 0 is its left edge
     "Where the sun or the moon stands."
-    return .14 + .72 * st.rng('sun').random()
+    return 0.14 + 0.72 * st.rng('sun').random()
 
-def paint_sun(st: Stage, # Drawn on in place
-             ):
+
+def paint_sun(
+    st: Stage,  # Drawn on in place
+):
     "Sun or moon, with stars at night; nothing when it is overcast."
     rng, t, p, x = st.rng('stars'), st.scene.time, st.pen, sun_x(st)
-    j, dim = .03 * rng.random(), .55 if st.scene.weather in ('rain', 'fog') else 1.
-    lift = .17 if st.scene.terrain in ('mountains', 'forest') else 0.
-    suns = dict(noon=(.14, .30, .062, (255, 250, 215), (255, 246, 190), .5), sunset=(.41 - lift, .5, .12, (255, 214, 110), (255, 226, 130), .4),
-                dawn=(.35 - .13 * (lift > 0), .34, .06, (255, 240, 226), (255, 249, 236), .5))
+    j, dim = 0.03 * rng.random(), 0.55 if st.scene.weather in ('rain', 'fog') else 1.0
+    lift = 0.17 if st.scene.terrain in ('mountains', 'forest') else 0.0
+    suns = dict(
+        noon=(0.14, 0.30, 0.062, (255, 250, 215), (255, 246, 190), 0.5),
+        sunset=(0.41 - lift, 0.5, 0.12, (255, 214, 110), (255, 226, 130), 0.4),
+        dawn=(0.35 - 0.13 * (lift > 0), 0.34, 0.06, (255, 240, 226), (255, 249, 236), 0.5),
+    )
     if t in suns:
         y, around, r, light, disc, least = suns[t]
-        glow(st.im, x, y + j, around, light, .8 * dim)
+        glow(st.im, x, y + j, around, light, 0.8 * dim)
         p.oval(x, y + j, r, r, disc, least + (1 - least) * dim)
     if t == 'night':
         for _ in range(15):
-            r = .0035 + .004 * rng.random()
-            p.oval(rng.random(), .46 * rng.random(), r, r, (235, 238, 255), .9 * dim)
-        glow(st.im, x, .15 + j, .26, (150, 170, 225), .55)
-        p.oval(x, .15 + j, .068, .068, (240, 240, 222))
-        p.oval(x + .02, .14 + j, .014, .014, (216, 218, 206)), p.oval(x - .022, .165 + j, .018, .018, (216, 218, 206))
+            r = 0.0035 + 0.004 * rng.random()
+            p.oval(rng.random(), 0.46 * rng.random(), r, r, (235, 238, 255), 0.9 * dim)
+        glow(st.im, x, 0.15 + j, 0.26, (150, 170, 225), 0.55)
+        p.oval(x, 0.15 + j, 0.068, 0.068, (240, 240, 222))
+        (
+            p.oval(x + 0.02, 0.14 + j, 0.014, 0.014, (216, 218, 206)),
+            p.oval(x - 0.022, 0.165 + j, 0.018, 0.018, (216, 218, 206)),
+        )
 
 # %% ../../nbs/world/painter.ipynb #5e8abb8c
 def _cloud(p: Pen, x: float, y: float, r: float, c, rng: random.Random):
     "Three discs on a flat one."
-    p.oval(x - r, y - .25 * r, .75 * r, .6 * r, c), p.oval(x + r, y - .2 * r, .7 * r, .55 * r, c)
-    p.oval(x - .1 * r, y - .6 * r, (.9 + .2 * rng.random()) * r, .85 * r, c)
-    p.oval(x, y, 1.9 * r, .38 * r, c)
+    p.oval(x - r, y - 0.25 * r, 0.75 * r, 0.6 * r, c), p.oval(x + r, y - 0.2 * r, 0.7 * r, 0.55 * r, c)
+    p.oval(x - 0.1 * r, y - 0.6 * r, (0.9 + 0.2 * rng.random()) * r, 0.85 * r, c)
+    p.oval(x, y, 1.9 * r, 0.38 * r, c)
 
-def paint_clouds(st: Stage, # Drawn on in place
-                ):
+
+def paint_clouds(
+    st: Stage,  # Drawn on in place
+):
     "The clouds of the hour and, for rain, a dark bank along the top."
     rng, t, p = st.rng('clouds'), st.scene.time, st.pen
     if t == 'noon':
         for i in range(3):
-            _cloud(p, (i + .15 + .7 * rng.random()) / 3, .12 + .22 * rng.random(), .045 + .025 * rng.random(), mix((255, 255, 255), st.sky[1], .15), rng)
+            _cloud(
+                p,
+                (i + 0.15 + 0.7 * rng.random()) / 3,
+                0.12 + 0.22 * rng.random(),
+                0.045 + 0.025 * rng.random(),
+                mix((255, 255, 255), st.sky[1], 0.15),
+                rng,
+            )
     if t in ('dawn', 'sunset'):
-        c = mix((255, 232, 236) if t == 'dawn' else (150, 50, 84), st.sky[1], .25)
+        c = mix((255, 232, 236) if t == 'dawn' else (150, 50, 84), st.sky[1], 0.25)
         for i in range(4):
-            y, x, r = .07 + .085 * i + .03 * rng.random(), rng.random(), .1 + .12 * rng.random()
-            p.oval(x, y, r, .013, c, .7), p.oval(x + .4 * r, y + .014, r * .8, .011, c, .7)
+            y, x, r = 0.07 + 0.085 * i + 0.03 * rng.random(), rng.random(), 0.1 + 0.12 * rng.random()
+            p.oval(x, y, r, 0.013, c, 0.7), p.oval(x + 0.4 * r, y + 0.014, r * 0.8, 0.011, c, 0.7)
     if t == 'overcast':
         for i in range(4):
-            c, y = mix(mix(st.sky[0], st.sky[2], .1 + .25 * i), (110, 114, 122), .45 - .1 * i), .02 + .085 * i
-            for j in range(5): p.oval((j + rng.random()) / 4.5, y + .02 * rng.random(), .16, .06, c, .55)
+            c, y = mix(mix(st.sky[0], st.sky[2], 0.1 + 0.25 * i), (110, 114, 122), 0.45 - 0.1 * i), 0.02 + 0.085 * i
+            for j in range(5):
+                p.oval((j + rng.random()) / 4.5, y + 0.02 * rng.random(), 0.16, 0.06, c, 0.55)
     if st.scene.weather == 'rain':
-        for j in range(7): p.oval((j + .7 * rng.random()) / 6, .0, .13, .07 + .045 * rng.random(), mix(st.sky[0], (48, 52, 64), .6))
+        for j in range(7):
+            p.oval(
+                (j + 0.7 * rng.random()) / 6, 0.0, 0.13, 0.07 + 0.045 * rng.random(), mix(st.sky[0], (48, 52, 64), 0.6)
+            )
 
 # %% ../../nbs/world/painter.ipynb #4156455e
-def bumps(rng: random.Random, # Source of chance
-          n: int, # How many knots
-          y: float, # The lowest that the line gets, from the top of the picture
-          amp: float, # How much higher a knot may be
-         ) -> list: # Points from the left edge to beyond the right one
+def bumps(
+    rng: random.Random,  # Source of chance
+    n: int,  # How many knots
+    y: float,  # The lowest that the line gets, from the top of the picture
+    amp: float,  # How much higher a knot may be
+) -> list:  # Points from the left edge to beyond the right one
     "A smooth skyline: random heights, joined by the cubic 3u² - 2u³."
     ks = [y - amp * rng.random() for _ in range(n + 2)]
     off, pts = rng.random(), []
     for i in range(n + 1):
-        for u in (s / 8 for s in range(8)): pts.append(((i + u - off) / n, ks[i] + (ks[i + 1] - ks[i]) * u * u * (3 - 2 * u)))
+        for u in (s / 8 for s in range(8)):
+            pts.append(((i + u - off) / n, ks[i] + (ks[i + 1] - ks[i]) * u * u * (3 - 2 * u)))
     return [q for q, after in zip(pts, pts[1:]) if after[0] > 0] + [(1.3, pts[-1][1])]
 
-def closed(line: list, # A skyline
-          ) -> list: # A polygon
+
+def closed(
+    line: list,  # A skyline
+) -> list:  # A polygon
     "Everything below a skyline."
     return line + [(line[-1][0], 1.01), (line[0][0], 1.01)]
 
 # %% ../../nbs/world/painter.ipynb #c5575601
 def _peak(st: Stage, x, top, half, base, rock, snow, rng):
     "One mountain: a lit side, a shaded side, and a white cap with a ragged edge."
-    p, k, h = st.pen, .1 * (rng.random() - .5), base - top
+    p, k, h = st.pen, 0.1 * (rng.random() - 0.5), base - top
     p.poly([(x, top), (x + half, base), (x - half, base)], rock)
-    dark = mix(rock, [v * .45 for v in rock], .55)
-    p.poly([(x, top), (x + half, base), (x + .15 * half, base), (x + (.12 + k) * half, top + .55 * h), (x - .02 * half, top + .3 * h)], dark)
-    f, g = .36, .27
-    p.poly([(x, top), (x - f * half, top + f * h), (x - .2 * half, top + g * h), (x - .06 * half, top + .42 * h), (x + .05 * half, top + g * h), (x + .05 * half, top + .1 * h)], snow)
-    p.poly([(x, top), (x + .02 * half, top + .3 * h), (x + .13 * half, top + .38 * h), (x + .2 * half, top + g * h), (x + f * half, top + f * h)], mix(snow, dark, .35))
+    dark = mix(rock, [v * 0.45 for v in rock], 0.55)
+    p.poly(
+        [
+            (x, top),
+            (x + half, base),
+            (x + 0.15 * half, base),
+            (x + (0.12 + k) * half, top + 0.55 * h),
+            (x - 0.02 * half, top + 0.3 * h),
+        ],
+        dark,
+    )
+    f, g = 0.36, 0.27
+    p.poly(
+        [
+            (x, top),
+            (x - f * half, top + f * h),
+            (x - 0.2 * half, top + g * h),
+            (x - 0.06 * half, top + 0.42 * h),
+            (x + 0.05 * half, top + g * h),
+            (x + 0.05 * half, top + 0.1 * h),
+        ],
+        snow,
+    )
+    p.poly(
+        [
+            (x, top),
+            (x + 0.02 * half, top + 0.3 * h),
+            (x + 0.13 * half, top + 0.38 * h),
+            (x + 0.2 * half, top + g * h),
+            (x + f * half, top + f * h),
+        ],
+        mix(snow, dark, 0.35),
+    )
+
 
 def _mountains(st: Stage):
     "A far range, a near one and two waves of meadow."
     rng, h = st.rng('terrain'), st.horizon
     for i in range(5):
-        _peak(st, (i + .1 + .8 * rng.random()) / 4 - .1, h - .22 - .1 * rng.random(), .24, h + .06, st.land((120, 132, 160), .45, .3), st.land((238, 242, 250), .35), rng)
-    off = .3 * rng.random()
+        _peak(
+            st,
+            (i + 0.1 + 0.8 * rng.random()) / 4 - 0.1,
+            h - 0.22 - 0.1 * rng.random(),
+            0.24,
+            h + 0.06,
+            st.land((120, 132, 160), 0.45, 0.3),
+            st.land((238, 242, 250), 0.35),
+            rng,
+        )
+    off = 0.3 * rng.random()
     for i in shuffled(rng, range(3)):
-        _peak(st, i * .42 - .1 + off + .1 * rng.random(), h - .26 - .15 * rng.random(), .27 + .05 * rng.random(), h + .1, st.land((98, 104, 130), .1, .35), st.land((250, 252, 255)), rng)
+        _peak(
+            st,
+            i * 0.42 - 0.1 + off + 0.1 * rng.random(),
+            h - 0.26 - 0.15 * rng.random(),
+            0.27 + 0.05 * rng.random(),
+            h + 0.1,
+            st.land((98, 104, 130), 0.1, 0.35),
+            st.land((250, 252, 255)),
+            rng,
+        )
     green = st.land((84, 134, 74))
-    st.fade(closed(bumps(rng, 4, h + .07, .03)), st.land((100, 150, 92), .1), green, h)
-    st.fade(closed(bumps(rng, 2, h + .36, .14)), mix(green, (255, 255, 200), .10), mix(green, (0, 30, 40), .16), h + .2)
+    st.fade(closed(bumps(rng, 4, h + 0.07, 0.03)), st.land((100, 150, 92), 0.1), green, h)
+    st.fade(
+        closed(bumps(rng, 2, h + 0.36, 0.14)), mix(green, (255, 255, 200), 0.10), mix(green, (0, 30, 40), 0.16), h + 0.2
+    )
 
 # %% ../../nbs/world/painter.ipynb #e185b797
 def _hills(st: Stage):
     "Three rows of round hills, the nearer the greener."
     rng, h = st.rng('terrain'), st.horizon
-    for n, y, k, c, far in (4, .02, .13, (112, 168, 140), .38), (3, .12, .17, (96, 164, 92), .12), (2, .28, .20, (126, 190, 80), 0.):
+    for n, y, k, c, far in (
+        (4, 0.02, 0.13, (112, 168, 140), 0.38),
+        (3, 0.12, 0.17, (96, 164, 92), 0.12),
+        (2, 0.28, 0.20, (126, 190, 80), 0.0),
+    ):
         for i in shuffled(rng, range(n + 1)):
-            x, r, top = (i + .5 * (rng.random() - .5)) / n, (.62 + .2 * rng.random()) / n, h + y - k * (.75 + .35 * rng.random())
-            c1, b = st.land(mix(c, (160, 190, 80), .3 * rng.random()), far), h + y + .06
+            x, r, top = (
+                (i + 0.5 * (rng.random() - 0.5)) / n,
+                (0.62 + 0.2 * rng.random()) / n,
+                h + y - k * (0.75 + 0.35 * rng.random()),
+            )
+            c1, b = st.land(mix(c, (160, 190, 80), 0.3 * rng.random()), far), h + y + 0.06
             us = [j / 12 - 1 for j in range(25)]
-            st.fade([(x + r * u, b - (b - top) * (1 - u * u) ** .75) for u in us], mix(c1, (255, 255, 225), .22), mix(c1, (10, 40, 50), .26), top, b + .03)
-        st.ground(mix(st.land(c, far), (10, 40, 50), .24), st.land(c, far), h + y + .06)
+            st.fade(
+                [(x + r * u, b - (b - top) * (1 - u * u) ** 0.75) for u in us],
+                mix(c1, (255, 255, 225), 0.22),
+                mix(c1, (10, 40, 50), 0.26),
+                top,
+                b + 0.03,
+            )
+        st.ground(mix(st.land(c, far), (10, 40, 50), 0.24), st.land(c, far), h + y + 0.06)
+
 
 def _dunes(st: Stage):
     "Sand crests with a long lit slope and a short one in the shade."
     rng, h = st.rng('terrain'), st.horizon
     us = [j / 10 for j in range(11)]
-    for y, k, far in (.03, .14, .35), (.14, .20, .15), (.32, .24, 0.):
-        lit, dark, b = st.land((246, 212, 142), far, .72), st.land((178, 118, 70), far, .5), h + y
-        st.fade(closed(bumps(rng, 2, b - .01, .04)), lit, mix(lit, dark, .3), b - .05, b + .25)
+    for y, k, far in (0.03, 0.14, 0.35), (0.14, 0.20, 0.15), (0.32, 0.24, 0.0):
+        lit, dark, b = st.land((246, 212, 142), far, 0.72), st.land((178, 118, 70), far, 0.5), h + y
+        st.fade(closed(bumps(rng, 2, b - 0.01, 0.04)), lit, mix(lit, dark, 0.3), b - 0.05, b + 0.25)
         for i in shuffled(rng, range(2)):
-            x, top = .12 + .5 * i + .22 * rng.random(), b - k * (.75 + .35 * rng.random())
-            wl, wr = .34 + .14 * rng.random(), .2 + .1 * rng.random()
-            left = [(x - wl * (1 - u), b + .05 - (b + .05 - top) * u * u * (1.6 - .6 * u)) for u in us]
-            right = [(x + wr * u, top + (b + .05 - top) * u ** .85) for u in us]
-            crest = [(x + wr * (.75 * u * u - .45 * u * (1 - u)), top + (b + .05 - top) * u) for u in us]
-            st.fade(left + right, mix(lit, (255, 252, 235), .25), mix(lit, dark, .16), top, b + .06)
-            st.fade(right + crest[::-1], dark, mix(dark, mix(lit, dark, .16), .85), top, b + .05)
+            x, top = 0.12 + 0.5 * i + 0.22 * rng.random(), b - k * (0.75 + 0.35 * rng.random())
+            wl, wr = 0.34 + 0.14 * rng.random(), 0.2 + 0.1 * rng.random()
+            left = [(x - wl * (1 - u), b + 0.05 - (b + 0.05 - top) * u * u * (1.6 - 0.6 * u)) for u in us]
+            right = [(x + wr * u, top + (b + 0.05 - top) * u**0.85) for u in us]
+            crest = [(x + wr * (0.75 * u * u - 0.45 * u * (1 - u)), top + (b + 0.05 - top) * u) for u in us]
+            st.fade(left + right, mix(lit, (255, 252, 235), 0.25), mix(lit, dark, 0.16), top, b + 0.06)
+            st.fade(right + crest[::-1], dark, mix(dark, mix(lit, dark, 0.16), 0.85), top, b + 0.05)
 
 # %% ../../nbs/world/painter.ipynb #d19f0ba6
 def _sea(st: Stage):
     "Open water: rows of wave crests that grow towards us, and the path of light under a low sun."
     rng, h, p = st.rng('terrain'), st.horizon, st.pen
-    far, near = mix(st.land((44, 118, 184), 0, .12), st.sky[2], .28), mix(st.land((22, 118, 160), 0, .12), st.sky[0], .12)
+    far, near = (
+        mix(st.land((44, 118, 184), 0, 0.12), st.sky[2], 0.28),
+        mix(st.land((22, 118, 160), 0, 0.12), st.sky[0], 0.12),
+    )
     st.ground(far, near)
     if st.scene.time in ('sunset', 'dawn', 'night') and st.scene.weather != 'fog':
-        x, light = sun_x(st), mix(st.sky[2], (255, 255, 255), .45)
-        for i in range(7): p.oval(x + .03 * (rng.random() - .5), h + .02 + .028 * i, .085 - .008 * i + .03 * rng.random(), .007, light, .5)
-    crest = mix(near, (255, 255, 255), .5 if st.scene.time != 'night' else .28)
-    us = (-1, -.7, -.35, 0, .35, .7, 1)
+        x, light = sun_x(st), mix(st.sky[2], (255, 255, 255), 0.45)
+        for i in range(7):
+            p.oval(
+                x + 0.03 * (rng.random() - 0.5),
+                h + 0.02 + 0.028 * i,
+                0.085 - 0.008 * i + 0.03 * rng.random(),
+                0.007,
+                light,
+                0.5,
+            )
+    crest = mix(near, (255, 255, 255), 0.5 if st.scene.time != 'night' else 0.28)
+    us = (-1, -0.7, -0.35, 0, 0.35, 0.7, 1)
     for row in range(6):
-        y, s, off = h + .035 + .41 * (row / 5) ** 1.4, .3 + .7 * row / 5, rng.random()
+        y, s, off = h + 0.035 + 0.41 * (row / 5) ** 1.4, 0.3 + 0.7 * row / 5, rng.random()
         for i in range(-1, 6 - row // 2):
-            x, w, t = (i + off + .3 * rng.random()) * (.16 + .14 * s), .05 + .07 * s, .013 * s + .004
-            p.poly([(x + w * u, y - t * (1 - u * u)) for u in us] + [(x + w * u, y + t * .5 - t * 1.1 * (1 - u * u)) for u in us[::-1]], crest, .75)
+            x, w, t = (i + off + 0.3 * rng.random()) * (0.16 + 0.14 * s), 0.05 + 0.07 * s, 0.013 * s + 0.004
+            p.poly(
+                [(x + w * u, y - t * (1 - u * u)) for u in us]
+                + [(x + w * u, y + t * 0.5 - t * 1.1 * (1 - u * u)) for u in us[::-1]],
+                crest,
+                0.75,
+            )
+
 
 def _lake(st: Stage):
     "Far hills, a pale beach, and below it everything above it upside down."
     rng, h, w = st.rng('terrain'), st.horizon, st.w
-    for k, (amp, c, far) in enumerate(((.22, (110, 140, 150), .5), (.13, (72, 124, 92), .25))):
-        st.fade(closed(bumps(rng, 3 + k, h - .05, amp)), st.land(c, far), st.land(c, far + .1), h - .2, h)
-    st.pen.box(-.01, h - .004, 1.01, h + .015, st.land((206, 190, 140), .1))
-    y = round((h + .015) * w)
+    for k, (amp, c, far) in enumerate(((0.22, (110, 140, 150), 0.5), (0.13, (72, 124, 92), 0.25))):
+        st.fade(closed(bumps(rng, 3 + k, h - 0.05, amp)), st.land(c, far), st.land(c, far + 0.1), h - 0.2, h)
+    st.pen.box(-0.01, h - 0.004, 1.01, h + 0.015, st.land((206, 190, 140), 0.1))
+    y = round((h + 0.015) * w)
     mirror = st.im.crop((0, max(0, 2 * y - w), w, y)).transpose(Image.FLIP_TOP_BOTTOM)
-    water = Image.new('RGB', mirror.size, tuple(round(v) for v in st.land((30, 96, 140), 0, .1)))
-    st.im.paste(Image.blend(mirror, water, .38), (0, y))
-    line = mix(st.land((220, 236, 246), .3), st.sky[2], .5)
+    water = Image.new('RGB', mirror.size, tuple(round(v) for v in st.land((30, 96, 140), 0, 0.1)))
+    st.im.paste(Image.blend(mirror, water, 0.38), (0, y))
+    line = mix(st.land((220, 236, 246), 0.3), st.sky[2], 0.5)
     for i in range(7):
-        yy, x, r = h + .05 + .055 * i + .02 * rng.random(), rng.random(), .08 + .1 * rng.random()
-        st.pen.oval(x, yy, r, .0045 + .0005 * i, line, .5)
-    st.fade(closed(bumps(rng, 2, .965, .03)), st.land((104, 150, 84)), st.land((70, 120, 64)), .92)
+        yy, x, r = h + 0.05 + 0.055 * i + 0.02 * rng.random(), rng.random(), 0.08 + 0.1 * rng.random()
+        st.pen.oval(x, yy, r, 0.0045 + 0.0005 * i, line, 0.5)
+    st.fade(closed(bumps(rng, 2, 0.965, 0.03)), st.land((104, 150, 84)), st.land((70, 120, 64)), 0.92)
 
 # %% ../../nbs/world/painter.ipynb #faa33da2
 def _fir(p: Pen, x, base, h, c, white):
     "Three tiers; with snow, the upper two are white on top."
-    for i, (y, r, t) in enumerate(((0, .27, .5), (.26, .22, .44), (.5, .165, .5))):
+    for i, (y, r, t) in enumerate(((0, 0.27, 0.5), (0.26, 0.22, 0.44), (0.5, 0.165, 0.5))):
         p.poly([(x - r * h, base - y * h), (x, base - (y + t) * h), (x + r * h, base - y * h)], c)
-        cap = base - (y + .38 * t) * h
-        if white is not None and i: p.poly([(x - r * .62 * h, cap), (x, base - (y + t) * h), (x + r * .62 * h, cap), (x, base - (y + .5 * t) * h)], white)
+        cap = base - (y + 0.38 * t) * h
+        if white is not None and i:
+            p.poly(
+                [
+                    (x - r * 0.62 * h, cap),
+                    (x, base - (y + t) * h),
+                    (x + r * 0.62 * h, cap),
+                    (x, base - (y + 0.5 * t) * h),
+                ],
+                white,
+            )
+
 
 def _forest(st: Stage):
     "Two dense rows of firs behind a meadow."
     rng, h, p = st.rng('terrain'), st.horizon, st.pen
-    white, green = st.land((250, 252, 255), .05) if st.scene.weather == 'snow' else None, st.land((92, 146, 74))
-    st.ground(st.land((92, 146, 74), .12), green)
-    st.fade(closed(bumps(rng, 2, h + .34, .12)), mix(green, (255, 255, 200), .10), mix(green, (0, 30, 40), .16), h + .2)
-    for n, k, c, far, y in (9, .36, (58, 116, 96), .4, .02), (7, .33, (26, 84, 60), .05, .08):
-        p.box(-.01, h - .07, 1.01, h + y, st.land(mix(c, (0, 0, 0), .15), far, .15))
+    white, green = st.land((250, 252, 255), 0.05) if st.scene.weather == 'snow' else None, st.land((92, 146, 74))
+    st.ground(st.land((92, 146, 74), 0.12), green)
+    st.fade(
+        closed(bumps(rng, 2, h + 0.34, 0.12)), mix(green, (255, 255, 200), 0.10), mix(green, (0, 30, 40), 0.16), h + 0.2
+    )
+    for n, k, c, far, y in (9, 0.36, (58, 116, 96), 0.4, 0.02), (7, 0.33, (26, 84, 60), 0.05, 0.08):
+        p.box(-0.01, h - 0.07, 1.01, h + y, st.land(mix(c, (0, 0, 0), 0.15), far, 0.15))
         for i in shuffled(rng, range(n + 1)):
-            cc = st.land(mix(c, (44, 112, 50), .35 * rng.random()), far, .18)
-            _fir(p, (i + .5 * (rng.random() - .5)) / n, h + y, k * (.8 + .4 * rng.random()), cc, white)
+            cc = st.land(mix(c, (44, 112, 50), 0.35 * rng.random()), far, 0.18)
+            _fir(p, (i + 0.5 * (rng.random() - 0.5)) / n, h + y, k * (0.8 + 0.4 * rng.random()), cc, white)
+
 
 def _plain(st: Stage):
     "Flat fields in stripes that run to one point of a straight horizon."
     rng, h, p = st.rng('terrain'), st.horizon, st.pen
-    wheat, grass = st.land((220, 194, 92), 0, .9), st.land((126, 166, 70), 0, .68)
-    st.ground(mix(wheat, st.sky[2], .3), wheat)
-    x, off = .3 + .4 * rng.random(), rng.random()
+    wheat, grass = st.land((220, 194, 92), 0, 0.9), st.land((126, 166, 70), 0, 0.68)
+    st.ground(mix(wheat, st.sky[2], 0.3), wheat)
+    x, off = 0.3 + 0.4 * rng.random(), rng.random()
     for i in range(-8, 9):
-        a, b = .2 * (i + off) - .05, .2 * (i + off) + .05
-        p.poly([(x + .3 * a, h), (x + .3 * b, h), (x + 5 * b, 1.01), (x + 5 * a, 1.01)], grass)
-    st.haze([(h - .001, 0.), (h, .5), (h + .18, 0.)], [min(255, v) for v in st.sky[2]])
-    p.box(-.01, h - .014, 1.01, h + .006, st.land((80, 116, 88), .3, .4))
+        a, b = 0.2 * (i + off) - 0.05, 0.2 * (i + off) + 0.05
+        p.poly([(x + 0.3 * a, h), (x + 0.3 * b, h), (x + 5 * b, 1.01), (x + 5 * a, 1.01)], grass)
+    st.haze([(h - 0.001, 0.0), (h, 0.5), (h + 0.18, 0.0)], [min(255, v) for v in st.sky[2]])
+    p.box(-0.01, h - 0.014, 1.01, h + 0.006, st.land((80, 116, 88), 0.3, 0.4))
 
 # %% ../../nbs/world/painter.ipynb #8fadac42
 PAINTERS = dict(mountains=_mountains, hills=_hills, dunes=_dunes, sea=_sea, lake=_lake, forest=_forest, plain=_plain)
 
-def paint_land(st: Stage, # Drawn on in place
-              ):
+
+def paint_land(
+    st: Stage,  # Drawn on in place
+):
     "The terrain of the scene."
     PAINTERS[st.scene.terrain](st)
 
 # %% ../../nbs/world/painter.ipynb #6ade70d4
 BROWN, DARK, WARM, SKIN, WHITE = (112, 74, 48), (52, 44, 52), (255, 226, 130), (240, 194, 156), (255, 255, 255)
 
+
 def _cabin(p: Pen, c: tuple):
     "A gable, a chimney, a door and two lit windows."
-    p.box(.17, .5, .28, .98, shade(c, .55))
-    p.box(-.36, 0, .36, .54, c), p.box(-.36, .46, .36, .54, shade(c, .85))
-    p.poly([(-.44, .5), (0, .94), (.44, .5)], shade(c, .72))
-    p.box(-.08, 0, .09, .32, DARK), p.box(-.28, .2, -.15, .36, WARM), p.box(.17, .2, .3, .36, WARM)
+    p.box(0.17, 0.5, 0.28, 0.98, shade(c, 0.55))
+    p.box(-0.36, 0, 0.36, 0.54, c), p.box(-0.36, 0.46, 0.36, 0.54, shade(c, 0.85))
+    p.poly([(-0.44, 0.5), (0, 0.94), (0.44, 0.5)], shade(c, 0.72))
+    p.box(-0.08, 0, 0.09, 0.32, DARK), p.box(-0.28, 0.2, -0.15, 0.36, WARM), p.box(0.17, 0.2, 0.3, 0.36, WARM)
+
 
 def _boat(p: Pen, c: tuple):
     "A hull under two sails."
-    p.bar(0, .15, 0, 1, .035, BROWN)
-    p.poly([(.035, .27), (.035, .97), (.14, .68), (.36, .27)], c)
-    p.poly([(-.035, .27), (-.035, .86), (-.31, .27)], mix(c, WHITE, .22))
-    p.poly([(-.38, .21), (.4, .21), (.27, 0), (-.26, 0)], shade(c, .7))
-    p.poly([(-.38, .21), (.4, .21), (.365, .16), (-.345, .16)], mix(c, WHITE, .55))
+    p.bar(0, 0.15, 0, 1, 0.035, BROWN)
+    p.poly([(0.035, 0.27), (0.035, 0.97), (0.14, 0.68), (0.36, 0.27)], c)
+    p.poly([(-0.035, 0.27), (-0.035, 0.86), (-0.31, 0.27)], mix(c, WHITE, 0.22))
+    p.poly([(-0.38, 0.21), (0.4, 0.21), (0.27, 0), (-0.26, 0)], shade(c, 0.7))
+    p.poly([(-0.38, 0.21), (0.4, 0.21), (0.365, 0.16), (-0.345, 0.16)], mix(c, WHITE, 0.55))
+
 
 def _tree(p: Pen, c: tuple):
     "A round crown on a trunk."
-    p.poly([(-.07, 0), (.07, 0), (.04, .45), (-.04, .45)], BROWN)
-    p.oval(-.16, .5, .18, .17, shade(c, .85)), p.oval(.16, .5, .18, .17, shade(c, .8))
-    p.oval(0, .68, .29, .3, c), p.oval(-.1, .54, .16, .15, c)
-    p.oval(-.09, .77, .13, .12, mix(c, WHITE, .25))
+    p.poly([(-0.07, 0), (0.07, 0), (0.04, 0.45), (-0.04, 0.45)], BROWN)
+    p.oval(-0.16, 0.5, 0.18, 0.17, shade(c, 0.85)), p.oval(0.16, 0.5, 0.18, 0.17, shade(c, 0.8))
+    p.oval(0, 0.68, 0.29, 0.3, c), p.oval(-0.1, 0.54, 0.16, 0.15, c)
+    p.oval(-0.09, 0.77, 0.13, 0.12, mix(c, WHITE, 0.25))
 
 # %% ../../nbs/world/painter.ipynb #8d456ef4
 def _tower(p: Pen, c: tuple):
     "Tall and thin, with battlements."
-    p.poly([(-.15, 0), (.15, 0), (.12, .8), (-.12, .8)], c)
-    p.poly([(.03, 0), (.15, 0), (.12, .8), (.03, .8)], shade(c, .8))
-    p.box(-.18, .76, .18, .9, shade(c, .88))
-    for x in (-.18, -.05, .08): p.box(x, .88, x + .1, 1, shade(c, .88))
-    p.box(-.03, .54, .04, .66, DARK), p.box(-.05, 0, .06, .16, DARK)
+    p.poly([(-0.15, 0), (0.15, 0), (0.12, 0.8), (-0.12, 0.8)], c)
+    p.poly([(0.03, 0), (0.15, 0), (0.12, 0.8), (0.03, 0.8)], shade(c, 0.8))
+    p.box(-0.18, 0.76, 0.18, 0.9, shade(c, 0.88))
+    for x in (-0.18, -0.05, 0.08):
+        p.box(x, 0.88, x + 0.1, 1, shade(c, 0.88))
+    p.box(-0.03, 0.54, 0.04, 0.66, DARK), p.box(-0.05, 0, 0.06, 0.16, DARK)
+
 
 def _balloon(p: Pen, c: tuple):
     "An envelope with a light and a dark gore, and a basket."
-    p.poly([(-.1, .2), (-.08, .1), (.08, .1), (.1, .2)], DARK, .5)
-    p.oval(0, .66, .35, .34, c), p.poly([(-.315, .5), (.315, .5), (.11, .2), (-.11, .2)], c)
-    p.oval(.19, .655, .13, .262, shade(c, .85)), p.oval(.13, .66, .13, .30, c)
-    p.oval(-.06, .67, .11, .325, mix(c, WHITE, .25)), p.poly([(-.16, .55), (.04, .55), (.02, .2), (-.04, .2)], mix(c, WHITE, .25))
-    p.box(-.085, 0, .085, .12, BROWN)
+    p.poly([(-0.1, 0.2), (-0.08, 0.1), (0.08, 0.1), (0.1, 0.2)], DARK, 0.5)
+    p.oval(0, 0.66, 0.35, 0.34, c), p.poly([(-0.315, 0.5), (0.315, 0.5), (0.11, 0.2), (-0.11, 0.2)], c)
+    p.oval(0.19, 0.655, 0.13, 0.262, shade(c, 0.85)), p.oval(0.13, 0.66, 0.13, 0.30, c)
+    (
+        p.oval(-0.06, 0.67, 0.11, 0.325, mix(c, WHITE, 0.25)),
+        p.poly([(-0.16, 0.55), (0.04, 0.55), (0.02, 0.2), (-0.04, 0.2)], mix(c, WHITE, 0.25)),
+    )
+    p.box(-0.085, 0, 0.085, 0.12, BROWN)
+
 
 def _bird(p: Pen, c: tuple):
     "Spread wings, seen from the front."
-    p.poly([(-.1, .35), (.1, .35), (.16, 0), (0, .07), (-.16, 0)], shade(c, .8))
+    p.poly([(-0.1, 0.35), (0.1, 0.35), (0.16, 0), (0, 0.07), (-0.16, 0)], shade(c, 0.8))
     for s in (-1, 1):
-        p.poly([(0, .66), (s * .2, .86), (s * .42, 1), (s * .66, .9), (s * .58, .72), (s * .44, .58), (s * .26, .44), (s * .06, .28)], shade(c, .85))
-        p.poly([(0, .66), (s * .2, .86), (s * .42, 1), (s * .66, .9), (s * .42, .74), (s * .2, .56), (0, .46)], c)
-    p.oval(0, .46, .14, .24, c), p.oval(.03, .72, .115, .12, mix(c, WHITE, .15))
-    p.poly([(.12, .77), (.26, .7), (.12, .66)], (238, 160, 40)), p.oval(.075, .745, .03, .03, DARK)
+        p.poly(
+            [
+                (0, 0.66),
+                (s * 0.2, 0.86),
+                (s * 0.42, 1),
+                (s * 0.66, 0.9),
+                (s * 0.58, 0.72),
+                (s * 0.44, 0.58),
+                (s * 0.26, 0.44),
+                (s * 0.06, 0.28),
+            ],
+            shade(c, 0.85),
+        )
+        p.poly(
+            [(0, 0.66), (s * 0.2, 0.86), (s * 0.42, 1), (s * 0.66, 0.9), (s * 0.42, 0.74), (s * 0.2, 0.56), (0, 0.46)],
+            c,
+        )
+    p.oval(0, 0.46, 0.14, 0.24, c), p.oval(0.03, 0.72, 0.115, 0.12, mix(c, WHITE, 0.15))
+    p.poly([(0.12, 0.77), (0.26, 0.7), (0.12, 0.66)], (238, 160, 40)), p.oval(0.075, 0.745, 0.03, 0.03, DARK)
 
 # %% ../../nbs/world/painter.ipynb #c841c34f
 def _deer(p: Pen, c: tuple):
     "Four legs, a raised head, antlers."
-    for x in (-.25, .05): p.box(x, 0, x + .06, .42, shade(c, .68))
-    for x in (-.36, .14): p.poly([(x - .01, .46), (x + .09, .46), (x + .065, 0), (x + .005, 0)], c)
-    p.oval(-.11, .46, .28, .15, c), p.oval(-.385, .53, .045, .07, mix(c, WHITE, .6))
-    p.poly([(-.04, .54), (.16, .38), (.3, .7), (.16, .75)], c)
-    for x, y, u, v in ((.2, .74, .06, .88), (.1, .84, -.03, .87), (.07, .87, .06, 1), (.22, .74, .31, .9), (.28, .85, .41, .88), (.31, .89, .28, 1)):
-        p.bar(x, y, u, v, .042, BROWN)
-    p.poly([(.16, .76), (.04, .8), (.14, .7)], shade(c, .8))
-    p.oval(.28, .71, .135, .078, c), p.oval(.41, .69, .033, .038, DARK), p.oval(.27, .735, .02, .02, DARK)
+    for x in (-0.25, 0.05):
+        p.box(x, 0, x + 0.06, 0.42, shade(c, 0.68))
+    for x in (-0.36, 0.14):
+        p.poly([(x - 0.01, 0.46), (x + 0.09, 0.46), (x + 0.065, 0), (x + 0.005, 0)], c)
+    p.oval(-0.11, 0.46, 0.28, 0.15, c), p.oval(-0.385, 0.53, 0.045, 0.07, mix(c, WHITE, 0.6))
+    p.poly([(-0.04, 0.54), (0.16, 0.38), (0.3, 0.7), (0.16, 0.75)], c)
+    for x, y, u, v in (
+        (0.2, 0.74, 0.06, 0.88),
+        (0.1, 0.84, -0.03, 0.87),
+        (0.07, 0.87, 0.06, 1),
+        (0.22, 0.74, 0.31, 0.9),
+        (0.28, 0.85, 0.41, 0.88),
+        (0.31, 0.89, 0.28, 1),
+    ):
+        p.bar(x, y, u, v, 0.042, BROWN)
+    p.poly([(0.16, 0.76), (0.04, 0.8), (0.14, 0.7)], shade(c, 0.8))
+    p.oval(0.28, 0.71, 0.135, 0.078, c), p.oval(0.41, 0.69, 0.033, 0.038, DARK), p.oval(0.27, 0.735, 0.02, 0.02, DARK)
+
 
 def _person(p: Pen, c: tuple):
     "A hiker in a long coat, with a cap and a staff."
-    p.box(-.12, 0, -.02, .3, DARK), p.box(.03, 0, .13, .3, DARK), p.bar(.29, 0, .25, .62, .035, BROWN)
-    p.poly([(-.14, .7), (.14, .7), (.23, .2), (-.23, .2)], c)
-    p.poly([(.06, .7), (.14, .69), (.29, .44), (.22, .37), (.08, .52)], shade(c, .85)), p.poly([(-.14, .69), (-.26, .36), (-.17, .34), (-.08, .52)], shade(c, .85))
-    p.oval(0, .81, .115, .115, SKIN), p.oval(-.04, .81, .014, .018, DARK), p.oval(.045, .81, .014, .018, DARK)
-    p.poly([(-.125, .84), (-.1, .95), (0, 1), (.1, .95), (.125, .84)], shade(c, .8)), p.box(-.12, .665, .12, .72, mix(c, WHITE, .5))
+    p.box(-0.12, 0, -0.02, 0.3, DARK), p.box(0.03, 0, 0.13, 0.3, DARK), p.bar(0.29, 0, 0.25, 0.62, 0.035, BROWN)
+    p.poly([(-0.14, 0.7), (0.14, 0.7), (0.23, 0.2), (-0.23, 0.2)], c)
+    (
+        p.poly([(0.06, 0.7), (0.14, 0.69), (0.29, 0.44), (0.22, 0.37), (0.08, 0.52)], shade(c, 0.85)),
+        p.poly([(-0.14, 0.69), (-0.26, 0.36), (-0.17, 0.34), (-0.08, 0.52)], shade(c, 0.85)),
+    )
+    (
+        p.oval(0, 0.81, 0.115, 0.115, SKIN),
+        p.oval(-0.04, 0.81, 0.014, 0.018, DARK),
+        p.oval(0.045, 0.81, 0.014, 0.018, DARK),
+    )
+    (
+        p.poly([(-0.125, 0.84), (-0.1, 0.95), (0, 1), (0.1, 0.95), (0.125, 0.84)], shade(c, 0.8)),
+        p.box(-0.12, 0.665, 0.12, 0.72, mix(c, WHITE, 0.5)),
+    )
 
-SHAPES = dict(cabin=_cabin, boat=_boat, tree=_tree, tower=_tower, balloon=_balloon, bird=_bird, deer=_deer, person=_person)
+
+SHAPES = dict(
+    cabin=_cabin, boat=_boat, tree=_tree, tower=_tower, balloon=_balloon, bird=_bird, deer=_deer, person=_person
+)
 
 # %% ../../nbs/world/painter.ipynb #e7501791
-HEIGHT = dict(cabin=.335, boat=.37, tree=.41, tower=.44, balloon=.39, bird=.21, deer=.355, person=.39)
+HEIGHT = dict(cabin=0.335, boat=0.37, tree=0.41, tower=0.44, balloon=0.39, bird=0.21, deer=0.355, person=0.39)
 FLYING = ('balloon', 'bird')
 
-def stand(st: Stage, # The picture
-          s: Subject, # Who stands in it
-          rng: random.Random, # A little jitter
-         ) -> tuple[float, float, float]: # Centre x, base y and height, as shares of the picture
-    "Where a subject is and how tall."
-    x = dict(left=.175, center=.5, right=.825)[s.side] + (.02 if len(st.scene.subjects) == 1 else .01) * (2 * rng.random() - 1)
-    h = HEIGHT[s.kind] * (1 if s.depth == 'near' else .57) * (.94 + .06 * rng.random())
-    if s.kind in FLYING: return x, (.46 if s.depth == 'near' else .30) + .06 * (rng.random() - .5) - (.1 if s.kind == 'bird' else 0.), h
-    return x, (.90 if s.depth == 'near' else st.horizon + .125) + .03 * (rng.random() - .5), h
 
-def paint_patch(st: Stage, # Drawn on in place
-                kind: str, # Who stands there
-                x: float, # Centre
-                y: float, # Base
-                h: float, # Height of the subject
-                far: float, # How much haze lies over it
-               ):
+def stand(
+    st: Stage,  # The picture
+    s: Subject,  # Who stands in it
+    rng: random.Random,  # A little jitter
+) -> tuple[float, float, float]:  # Centre x, base y and height, as shares of the picture
+    "Where a subject is and how tall."
+    x = dict(left=0.175, center=0.5, right=0.825)[s.side] + (0.02 if len(st.scene.subjects) == 1 else 0.01) * (
+        2 * rng.random() - 1
+    )
+    h = HEIGHT[s.kind] * (1 if s.depth == 'near' else 0.57) * (0.94 + 0.06 * rng.random())
+    if s.kind in FLYING:
+        return (
+            x,
+            (0.46 if s.depth == 'near' else 0.30) + 0.06 * (rng.random() - 0.5) - (0.1 if s.kind == 'bird' else 0.0),
+            h,
+        )
+    return x, (0.90 if s.depth == 'near' else st.horizon + 0.125) + 0.03 * (rng.random() - 0.5), h
+
+
+def paint_patch(
+    st: Stage,  # Drawn on in place
+    kind: str,  # Who stands there
+    x: float,  # Centre
+    y: float,  # Base
+    h: float,  # Height of the subject
+    far: float,  # How much haze lies over it
+):
     "What a subject stands on: an islet in the water, a pond under a boat on dry land, and its shadow."
-    p, wet, w = st.pen, st.scene.terrain in ('sea', 'lake'), .155 * h / HEIGHT[kind]
-    if kind == 'boat' and wet: p.oval(x, y, w, w * .16, mix(st.land((30, 100, 150), far, .1), WHITE, .35), .8)
+    p, wet, w = st.pen, st.scene.terrain in ('sea', 'lake'), 0.155 * h / HEIGHT[kind]
+    if kind == 'boat' and wet:
+        p.oval(x, y, w, w * 0.16, mix(st.land((30, 100, 150), far, 0.1), WHITE, 0.35), 0.8)
     elif kind == 'boat':
-        p.oval(x, y + .004, w * 1.12, w * .27, st.land((120, 130, 90), far)), p.oval(x, y + .004, w * 1.03, w * .21, st.land((64, 144, 200), far, .1))
+        (
+            p.oval(x, y + 0.004, w * 1.12, w * 0.27, st.land((120, 130, 90), far)),
+            p.oval(x, y + 0.004, w * 1.03, w * 0.21, st.land((64, 144, 200), far, 0.1)),
+        )
     elif kind not in FLYING:
         if wet:
-            p.oval(x, y + .1 * w, w * 1.15, w * .3, mix(st.land((30, 110, 160), far, .1), WHITE, .3), .7)
-            p.oval(x, y + .05 * w, w * 1.03, w * .25, st.land((206, 182, 124), far)), p.oval(x, y, w * .9, w * .16, st.land((122, 160, 84), far))
-        p.oval(x, y, w * .85, w * .12, (10, 14, 30), .28)
+            p.oval(x, y + 0.1 * w, w * 1.15, w * 0.3, mix(st.land((30, 110, 160), far, 0.1), WHITE, 0.3), 0.7)
+            (
+                p.oval(x, y + 0.05 * w, w * 1.03, w * 0.25, st.land((206, 182, 124), far)),
+                p.oval(x, y, w * 0.9, w * 0.16, st.land((122, 160, 84), far)),
+            )
+        p.oval(x, y, w * 0.85, w * 0.12, (10, 14, 30), 0.28)
 
 # %% ../../nbs/world/painter.ipynb #7d608644
-def rim_of(mask: Image.Image, # The silhouette, an 'L' picture
-           w: int, # Width of the whole canvas in pixels
-           strength: float, # Opacity
-          ) -> Image.Image: # The silhouette, widened by 0.7 % of the canvas
+def rim_of(
+    mask: Image.Image,  # The silhouette, an 'L' picture
+    w: int,  # Width of the whole canvas in pixels
+    strength: float,  # Opacity
+) -> Image.Image:  # The silhouette, widened by 0.7 % of the canvas
     "A soft outline; blurring and amplifying takes the same time at any width, unlike a maximum filter."
-    return mask.filter(ImageFilter.BoxBlur(.007 * w)).point([min(255, round(v * 5 * strength)) if v > 20 else 0 for v in range(256)])
+    return mask.filter(ImageFilter.BoxBlur(0.007 * w)).point(
+        [min(255, round(v * 5 * strength)) if v > 20 else 0 for v in range(256)]
+    )
 
-def paint_subject(st: Stage, # Drawn on in place
-                  s: Subject, # Whom to draw
-                 ):
+
+def paint_subject(
+    st: Stage,  # Drawn on in place
+    s: Subject,  # Whom to draw
+):
     "Draw a subject on its own layer and paste it over its rim."
     rng, t, far = st.rng(f'subject {s.side}'), st.scene.time, s.depth == 'far'
     x, y, h = stand(st, s, rng)
     c = tuple(v * k for v, k in zip(PAINT[s.color], SUBJECT_TINT[t]))
-    paint_patch(st, s.kind, x, y, h, .2 if far else 0.)
+    paint_patch(st, s.kind, x, y, h, 0.2 if far else 0.0)
     u = h * st.w
     left, top = round(x * st.w - round(1.6 * u) / 2), round(y * st.w - 1.1 * u)
     layer = Image.new('RGBA', (round(1.6 * u), round(1.2 * u)), (0, 0, 0, 0))
-    SHAPES[s.kind](Pen(layer, x * st.w - left, y * st.w - top, u if rng.random() < .5 else -u, -u), c)
+    SHAPES[s.kind](Pen(layer, x * st.w - left, y * st.w - top, u if rng.random() < 0.5 else -u, -u), c)
     mask, body = layer.getchannel('A'), layer.convert('RGB')
     light = sum(c) < (370 if t == 'night' else 330)
-    st.im.paste((244, 240, 228) if light else (48, 40, 56), (left, top), rim_of(mask, st.w, .85 if light else .75))
-    veil = ({'fog': .2, 'rain': .08}.get(st.scene.weather, .05) if far else {'fog': .07}.get(st.scene.weather, 0.))
+    st.im.paste((244, 240, 228) if light else (48, 40, 56), (left, top), rim_of(mask, st.w, 0.85 if light else 0.75))
+    veil = {'fog': 0.2, 'rain': 0.08}.get(st.scene.weather, 0.05) if far else {'fog': 0.07}.get(st.scene.weather, 0.0)
     air = st.fog if st.scene.weather == 'fog' else st.sky[2]
-    if veil: body = Image.blend(body, Image.new('RGB', body.size, tuple(min(255, round(v)) for v in air)), veil)
+    if veil:
+        body = Image.blend(body, Image.new('RGB', body.size, tuple(min(255, round(v)) for v in air)), veil)
     st.im.paste(body, (left, top), mask)
 
 # %% ../../nbs/world/painter.ipynb #ec921f09
-def paint_fog(st: Stage, # Drawn on in place
-             ):
+def paint_fog(
+    st: Stage,  # Drawn on in place
+):
     "A veil over the land and three banks in it."
     rng, h, c = st.rng('fog'), st.horizon, st.fog
-    st.haze([(0, .1), (h - .3, .24), (h - .02, .58), (h + .12, .5), (1, .24)], c)
-    bank = mix(c, WHITE, .25 if st.scene.time != 'night' else .1)
+    st.haze([(0, 0.1), (h - 0.3, 0.24), (h - 0.02, 0.58), (h + 0.12, 0.5), (1, 0.24)], c)
+    bank = mix(c, WHITE, 0.25 if st.scene.time != 'night' else 0.1)
     for _ in range(3):
-        y, x = h - .2 + .36 * rng.random(), rng.random()
-        for k in (1., .7): st.pen.oval(x, y, .55 * k, .035 * k, bank, .4)
+        y, x = h - 0.2 + 0.36 * rng.random(), rng.random()
+        for k in (1.0, 0.7):
+            st.pen.oval(x, y, 0.55 * k, 0.035 * k, bank, 0.4)
 
-def paint_fall(st: Stage, # Drawn on in place
-              ):
+
+def paint_fall(
+    st: Stage,  # Drawn on in place
+):
     "Flakes or streaks in front of everything."
     rng, p, night = st.rng('fall'), st.pen, st.scene.time == 'night'
     if st.scene.weather == 'snow':
         for i in range(30):
-            r = .009 + .008 * rng.random()
-            p.oval((i % 6 + rng.random()) / 6, (i // 6 + rng.random()) / 5, r, r, (225, 232, 250) if night else WHITE, .9)
+            r = 0.009 + 0.008 * rng.random()
+            p.oval(
+                (i % 6 + rng.random()) / 6, (i // 6 + rng.random()) / 5, r, r, (225, 232, 250) if night else WHITE, 0.9
+            )
     if st.scene.weather == 'rain':
         for i in range(30):
-            x, y, l = (i % 6 + rng.random()) / 6, (i // 6 + rng.random()) / 5, .07 + .05 * rng.random()
-            p.bar(x, y, x - .35 * l, y + l, .0085, (150, 170, 215) if night else (232, 240, 250), .62)
+            x, y, l = (i % 6 + rng.random()) / 6, (i // 6 + rng.random()) / 5, 0.07 + 0.05 * rng.random()
+            p.bar(x, y, x - 0.35 * l, y + l, 0.0085, (150, 170, 215) if night else (232, 240, 250), 0.62)
 
 # %% ../../nbs/world/painter.ipynb #732a9e28
-def check_size(size: int, # Side of a picture in pixels
-              ):
+def check_size(
+    size: int,  # Side of a picture in pixels
+):
     "Raise a `ValueError` unless a picture can be drawn at this size."
-    if not (isinstance(size, int) and 32 <= size <= 512): raise ValueError(f'size {size!r} is not a whole number from 32 to 512')
+    if not (isinstance(size, int) and 32 <= size <= 512):
+        raise ValueError(f'size {size!r} is not a whole number from 32 to 512')
 
-def draw(scene: Scene, # What to draw
-         size: int = 64, # Side of the square picture, 32 to 512 pixels
-         seed: int | str = 0, # The chances that the scene leaves open: shapes of hills, clouds, small shifts
-        ) -> Image.Image: # RGB
+
+def draw(
+    scene: Scene,  # What to draw
+    size: int = 64,  # Side of the square picture, 32 to 512 pixels
+    seed: int | str = 0,  # The chances that the scene leaves open: shapes of hills, clouds, small shifts
+) -> Image.Image:  # RGB
     "Draw any scene at any size; the same arguments give the same pixels."
     check_size(size)
     st = Stage(scene, size, seed)
     paint_sun(st), paint_clouds(st), paint_land(st)
-    if scene.weather == 'fog': paint_fog(st)
-    for s in sorted(scene.subjects, key=lambda s: s.depth == 'near'): paint_subject(st, s)
+    if scene.weather == 'fog':
+        paint_fog(st)
+    for s in sorted(scene.subjects, key=lambda s: s.depth == 'near'):
+        paint_subject(st, s)
     paint_fall(st)
     return st.im.reduce(st.w // size)
 
-def render(index: int, # Number of the picture
-           size: int = 64, # Side of the square picture, 32 to 512 pixels
-          ) -> tuple[Image.Image, Scene]: # The picture and what it shows
+
+def render(
+    index: int,  # Number of the picture
+    size: int = 64,  # Side of the square picture, 32 to 512 pixels
+) -> tuple[Image.Image, Scene]:  # The picture and what it shows
     "Picture number `index` of the world."
     scene = scene_of(index)
     return draw(scene, size, index), scene

@@ -14,106 +14,178 @@ from fastcore.basics import patch
 from .scenes import Scene, Subject, check, pick, shuffled
 
 # %% ../../nbs/world/phrases.ipynb #13384ba2
-TIME_WORDS = dict(noon=('at noon', 'at midday', 'in broad daylight'),
-                  sunset=('at sunset', 'as the sun sets', 'in the evening sun'),
-                  dawn=('at dawn', 'at daybreak', 'in the early morning'),
-                  night=('at night', 'under the moon', 'by moonlight'),
-                  overcast=('under an overcast sky', 'on an overcast day', 'under grey clouds'))
-PLACE_WORDS = dict(mountains=('in the mountains', 'below jagged mountains', 'below high peaks'),
-                   hills=('among rolling hills', 'in the hills', 'among round hills'),
-                   dunes=('in the dunes', 'among sand dunes', 'in the desert dunes'),
-                   sea=('at sea', 'by the sea', 'on the open ocean'),
-                   lake=('by a lake', 'at the lake', 'by a calm lake'),
-                   forest=('by a forest', 'by the woods', 'before a pine forest'),
-                   plain=('on a wide plain', 'on the plain', 'in flat fields'))
-LAND_WORDS = dict(mountains=('mountains', 'high peaks'), hills=('rolling hills', 'hills'), dunes=('sand dunes', 'dunes'),
-                  sea=('the sea', 'the ocean'), lake=('a lake', 'the lake'), forest=('a forest', 'the woods'),
-                  plain=('a wide plain', 'flat fields'))
-WEATHER_WORDS = dict(clear=('in clear weather', 'in clear air', 'with clear air'),
-                     fog=('in fog', 'in thick mist', 'in the mist'),
-                     snow=('in snow', 'in falling snow', 'while snow falls'),
-                     rain=('in the rain', 'in pouring rain', 'while it rains'))
-KIND_WORDS = dict(cabin=('cabin', 'house'), boat=('boat', 'sailboat'), tree=('tree', 'round tree'), tower=('tower', 'stone tower'),
-                  balloon=('balloon', 'hot-air balloon'), bird=('bird', 'flying bird'), deer=('deer', 'stag'), person=('person', 'hiker'))
-SIDE_WORDS = dict(left=('on the left', 'to the left', 'at the left', 'left of {the}'),
-                  center=('in the center', 'in the middle', 'at the center'),
-                  right=('on the right', 'to the right', 'at the right', 'right of {the}'))
+TIME_WORDS = dict(
+    noon=('at noon', 'at midday', 'in broad daylight'),
+    sunset=('at sunset', 'as the sun sets', 'in the evening sun'),
+    dawn=('at dawn', 'at daybreak', 'in the early morning'),
+    night=('at night', 'under the moon', 'by moonlight'),
+    overcast=('under an overcast sky', 'on an overcast day', 'under grey clouds'),
+)
+PLACE_WORDS = dict(
+    mountains=('in the mountains', 'below jagged mountains', 'below high peaks'),
+    hills=('among rolling hills', 'in the hills', 'among round hills'),
+    dunes=('in the dunes', 'among sand dunes', 'in the desert dunes'),
+    sea=('at sea', 'by the sea', 'on the open ocean'),
+    lake=('by a lake', 'at the lake', 'by a calm lake'),
+    forest=('by a forest', 'by the woods', 'before a pine forest'),
+    plain=('on a wide plain', 'on the plain', 'in flat fields'),
+)
+LAND_WORDS = dict(
+    mountains=('mountains', 'high peaks'),
+    hills=('rolling hills', 'hills'),
+    dunes=('sand dunes', 'dunes'),
+    sea=('the sea', 'the ocean'),
+    lake=('a lake', 'the lake'),
+    forest=('a forest', 'the woods'),
+    plain=('a wide plain', 'flat fields'),
+)
+WEATHER_WORDS = dict(
+    clear=('in clear weather', 'in clear air', 'with clear air'),
+    fog=('in fog', 'in thick mist', 'in the mist'),
+    snow=('in snow', 'in falling snow', 'while snow falls'),
+    rain=('in the rain', 'in pouring rain', 'while it rains'),
+)
+KIND_WORDS = dict(
+    cabin=('cabin', 'house'),
+    boat=('boat', 'sailboat'),
+    tree=('tree', 'round tree'),
+    tower=('tower', 'stone tower'),
+    balloon=('balloon', 'hot-air balloon'),
+    bird=('bird', 'flying bird'),
+    deer=('deer', 'stag'),
+    person=('person', 'hiker'),
+)
+SIDE_WORDS = dict(
+    left=('on the left', 'to the left', 'at the left', 'left of {the}'),
+    center=('in the center', 'in the middle', 'at the center'),
+    right=('on the right', 'to the right', 'at the right', 'right of {the}'),
+)
 DEPTH_WORDS = dict(near=('close by', 'in the foreground', 'nearby'), far=('far away', 'in the distance', 'far off'))
 
 # %% ../../nbs/world/phrases.ipynb #9ce708b3
-def article(words: str, # A noun, with its adjectives
-           ) -> str: # The same behind 'a' or 'an'
+def article(
+    words: str,  # A noun, with its adjectives
+) -> str:  # The same behind 'a' or 'an'
     "`words` with the article they need."
     return ('an ' if words[0] in 'aeiou' else 'a ') + words
 
-def join(phrases, # Any number of phrases above none
-         last: str = ' and ', # Stands before the last
-        ) -> str: # 'x', 'x and y', 'x, y and z'
+
+def join(
+    phrases,  # Any number of phrases above none
+    last: str = ' and ',  # Stands before the last
+) -> str:  # 'x', 'x and y', 'x, y and z'
     "Phrases as a list in prose."
     phrases = list(phrases)
     return phrases[0] if len(phrases) == 1 else ', '.join(phrases[:-1]) + last + phrases[-1]
 
-def subject_words(s: Subject, # Whom to name
-                  scene: Scene, # Where it is, for 'left of the lake'
-                  front: bool, # May the phrase begin with the place, as after a colon
-                  rng: random.Random, # Chooses the synonyms
-                 ) -> str: # Colour, noun, side and depth in one phrase
+
+def subject_words(
+    s: Subject,  # Whom to name
+    scene: Scene,  # Where it is, for 'left of the lake'
+    front: bool,  # May the phrase begin with the place, as after a colon
+    rng: random.Random,  # Chooses the synonyms
+) -> str:  # Colour, noun, side and depth in one phrase
     "A subject as one phrase; among three, with shorter words."
     few = len(scene.subjects) < 3
     noun = f'{s.color} {pick(rng, KIND_WORDS[s.kind]) if few else s.kind}'
     the = 'the ' + pick(rng, LAND_WORDS[scene.terrain]).removeprefix('the ').removeprefix('a ')
-    side, depth = pick(rng, SIDE_WORDS[s.side][:4 if few else 3]).format(the=the), pick(rng, DEPTH_WORDS[s.depth])
-    forms = (f'{article(noun)} {side}, {depth}', f'{article(noun)} {depth} {side}', f'{article(noun)} {side} {depth}',
-             f'{article(dict(near="nearby", far="distant")[s.depth])} {noun} {side}', f'{side} {article(noun)} {depth}', f'{depth} {side} {article(noun)}')
+    side, depth = pick(rng, SIDE_WORDS[s.side][: 4 if few else 3]).format(the=the), pick(rng, DEPTH_WORDS[s.depth])
+    forms = (
+        f'{article(noun)} {side}, {depth}',
+        f'{article(noun)} {depth} {side}',
+        f'{article(noun)} {side} {depth}',
+        f'{article(dict(near="nearby", far="distant")[s.depth])} {noun} {side}',
+        f'{side} {article(noun)} {depth}',
+        f'{depth} {side} {article(noun)}',
+    )
     return pick(rng, forms if front else forms[:4])
 
 # %% ../../nbs/world/phrases.ipynb #20462bac
-def rich_caption(scene: Scene, # What to tell
-                 rng: random.Random, # Chooses the template and the synonyms
-                ) -> str: # 12 to about 40 words
+def rich_caption(
+    scene: Scene,  # What to tell
+    rng: random.Random,  # Chooses the template and the synonyms
+) -> str:  # 12 to about 40 words
     "A sentence that names every attribute of the scene."
     t, w = pick(rng, TIME_WORDS[scene.time]), pick(rng, WEATHER_WORDS[scene.weather])
-    if scene.weather == 'clear' and scene.time != 'overcast': w = pick(rng, (w, 'under a clear sky'))
+    if scene.weather == 'clear' and scene.time != 'overcast':
+        w = pick(rng, (w, 'under a clear sky'))
     place, land = pick(rng, PLACE_WORDS[scene.terrain]), pick(rng, LAND_WORDS[scene.terrain])
-    form = pick(rng, ('{subs}; {place}, {t}, {w}', '{t}, {w}, {place}: {subs}', '{land} {t} {w}, with {subs}',
-                      '{place} {t}, {w}, there is {subs}', 'a picture of {land} {w} {t}: {subs}', '{w} {t}, {subs}, {place}'))
+    form = pick(
+        rng,
+        (
+            '{subs}; {place}, {t}, {w}',
+            '{t}, {w}, {place}: {subs}',
+            '{land} {t} {w}, with {subs}',
+            '{place} {t}, {w}, there is {subs}',
+            'a picture of {land} {w} {t}: {subs}',
+            '{w} {t}, {subs}, {place}',
+        ),
+    )
     front = ': {subs}' in form or form.startswith('{subs}')
-    subs = join((subject_words(s, scene, front, rng) for s in shuffled(rng, scene.subjects)), pick(rng, (', and ', ' and ')))
+    subs = join(
+        (subject_words(s, scene, front, rng) for s in shuffled(rng, scene.subjects)), pick(rng, (', and ', ' and '))
+    )
     text = form.format(subs=subs, place=place, land=land, t=t, w=w)
-    return text[0].upper() + text[1:] + '.' if rng.random() < .5 else text
+    return text[0].upper() + text[1:] + '.' if rng.random() < 0.5 else text
 
 # %% ../../nbs/world/phrases.ipynb #fb00f3aa
-def short_caption(scene: Scene, # What to tell
-                  rng: random.Random, # Chooses the template and the synonyms
-                 ) -> str: # A few words
+def short_caption(
+    scene: Scene,  # What to tell
+    rng: random.Random,  # Chooses the template and the synonyms
+) -> str:  # A few words
     "What people type; depth and weather may be left out."
-    t, land, subs = pick(rng, TIME_WORDS[scene.time]), pick(rng, LAND_WORDS[scene.terrain]), shuffled(rng, scene.subjects)
+    t, land, subs = (
+        pick(rng, TIME_WORDS[scene.time]),
+        pick(rng, LAND_WORDS[scene.terrain]),
+        shuffled(rng, scene.subjects),
+    )
     noun = [f'{s.color} {KIND_WORDS[s.kind][0]}' for s in subs]
     side = [pick(rng, SIDE_WORDS[s.side][:3]) for s in subs]
     weather = '' if scene.weather == 'clear' else pick(rng, WEATHER_WORDS[scene.weather][:2])
-    if len(subs) == 1 and subs[0].side != 'center' and rng.random() < .4:
-        return f'{article(noun[0])} {subs[0].side} of {land} {t}' + (f' {weather}' if weather and rng.random() < .7 else '')
-    if rng.random() < .5:
-        return join(f'{article(n)} {s}' for n, s in zip(noun, side)) + f', {land} {t}' + (f' {weather}' if weather and rng.random() < .7 else '')
+    if len(subs) == 1 and subs[0].side != 'center' and rng.random() < 0.4:
+        return f'{article(noun[0])} {subs[0].side} of {land} {t}' + (
+            f' {weather}' if weather and rng.random() < 0.7 else ''
+        )
+    if rng.random() < 0.5:
+        return (
+            join(f'{article(n)} {s}' for n, s in zip(noun, side))
+            + f', {land} {t}'
+            + (f' {weather}' if weather and rng.random() < 0.7 else '')
+        )
     tags = '; '.join(f'{n}, {s.side}, {s.depth}' for n, s in zip(noun, subs))
     return f'{tags}; {scene.terrain}, {scene.time}, {scene.weather}'
 
-def generic_caption(scene: Scene, # Looked at by nobody
-                    rng: random.Random, # Chooses the praise
-                   ) -> str: # Version 1's kind of caption
+
+def generic_caption(
+    scene: Scene,  # Looked at by nobody
+    rng: random.Random,  # Chooses the praise
+) -> str:  # Version 1's kind of caption
     "Praise that says nothing of the picture."
-    return pick(rng, ('a beautiful image', 'high quality photo', 'a nice picture', 'an amazing view', 'a stunning photograph', 'best quality, detailed'))
+    return pick(
+        rng,
+        (
+            'a beautiful image',
+            'high quality photo',
+            'a nice picture',
+            'an amazing view',
+            'a stunning photograph',
+            'best quality, detailed',
+        ),
+    )
+
 
 CAPTIONS = dict(rich=rich_caption, short=short_caption, generic=generic_caption)
 
 # %% ../../nbs/world/phrases.ipynb #1f271e39
 STYLES = tuple(CAPTIONS)
 
+
 @patch
-def caption(self: Scene,
-            style: str = 'rich', # One of `STYLES`
-            seed: int = 0, # Which of the many phrasings
-           ) -> str: # One line of plain ASCII
+def caption(
+    self: Scene,
+    style: str = 'rich',  # One of `STYLES`
+    seed: int = 0,  # Which of the many phrasings
+) -> str:  # One line of plain ASCII
     "The scene in words; the same scene, style and seed give the same words for ever."
     check('style', style, STYLES)
     return CAPTIONS[style](self, random.Random(f'{style} {seed} {self}'))

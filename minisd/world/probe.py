@@ -22,8 +22,17 @@ from .dataset import World
 from .scenes import COLORS, DEPTHS, KINDS, SIDES, TERRAINS, TIMES, WEATHERS, Scene
 
 # %% ../../nbs/world/probe.ipynb #9147a1d9
-HEADS = dict(time=len(TIMES), terrain=len(TERRAINS), weather=len(WEATHERS),
-             **{f'{a}_{s}': n for s in SIDES for a, n in (('kind', len(KINDS) + 1), ('color', len(COLORS)), ('depth', len(DEPTHS)))})
+HEADS = dict(
+    time=len(TIMES),
+    terrain=len(TERRAINS),
+    weather=len(WEATHERS),
+    **{
+        f'{a}_{s}': n
+        for s in SIDES
+        for a, n in (('kind', len(KINDS) + 1), ('color', len(COLORS)), ('depth', len(DEPTHS)))
+    },
+)
+
 
 def labels(
     scenes: list[Scene],  # n scenes
@@ -43,12 +52,15 @@ def labels(
 @dataclass(frozen=True)
 class ProbeConfig:
     "Sizes of a `Probe`."
+
     channels: tuple[int, ...] = (24, 64, 96)  # one a halving of the side
     hidden: int = 128
     groups: int = 8
 
+
 class Probe(Pretrained, nn.Module):
     "Pictures (b, 3, 64, 64) in [−1, 1] to class logits of every attribute."
+
     config_class = ProbeConfig
 
     def __init__(self, cfg: ProbeConfig = ProbeConfig()):
@@ -56,7 +68,7 @@ class Probe(Pretrained, nn.Module):
         self.cfg, chs = cfg, (3, *cfg.channels)
         conv = lambda a, b, s: nn.Sequential(nn.Conv2d(a, b, 3, s, 1), nn.GroupNorm(cfg.groups, b), nn.ReLU())
         self.body = nn.Sequential(*(nn.Sequential(conv(a, b, 2), conv(b, b, 1)) for a, b in zip(chs, chs[1:])))
-        self.scene, self.place = (nn.Sequential(nn.Linear(n*chs[-1], cfg.hidden), nn.ReLU()) for n in (8, 8*3))
+        self.scene, self.place = (nn.Sequential(nn.Linear(n * chs[-1], cfg.hidden), nn.ReLU()) for n in (8, 8 * 3))
         self.scene_heads = nn.ModuleList(nn.Linear(cfg.hidden, n) for n in list(HEADS.values())[:3])
         self.place_heads = nn.ModuleList(nn.Linear(cfg.hidden, n) for n in list(HEADS.values())[3:6])
 
@@ -64,7 +76,7 @@ class Probe(Pretrained, nn.Module):
         h = self.body(x).float()
         g = self.scene(rearrange(h.mean(3), 'b c h -> b (c h)'))
         out = [head(g) for head in self.scene_heads]
-        for a, b in ((0, 3), (2, 6), (5, 8)):                                      # columns of left, center and right
+        for a, b in ((0, 3), (2, 6), (5, 8)):  # columns of left, center and right
             p = self.place(rearrange(F.adaptive_avg_pool2d(h[..., a:b], (8, 3)), 'b c h w -> b (c h w)'))
             out += [head(p) for head in self.place_heads]
         return out
@@ -76,15 +88,17 @@ def spoil(
 ) -> Tensor:  # (b, 3, 64, 64)
     "One random shift for the batch; for each picture a gain, an offset and more often than not a blur; then noise."
     dy, dx = torch.randint(-2, 3, (2,), generator=gen).tolist()
-    x = F.pad(x, (2, 2, 2, 2), mode='replicate')[..., 2 + dy:66 + dy, 2 + dx:66 + dx]
-    r = lambda lo, hi: lo + (hi - lo)*torch.rand(len(x), 1, 1, 1, generator=gen)
+    x = F.pad(x, (2, 2, 2, 2), mode='replicate')[..., 2 + dy : 66 + dy, 2 + dx : 66 + dx]
+    r = lambda lo, hi: lo + (hi - lo) * torch.rand(len(x), 1, 1, 1, generator=gen)
     small = F.interpolate(x, scale_factor=0.5, mode='bilinear', antialias=True)
-    x = torch.lerp(x, F.interpolate(small, scale_factor=2., mode='bilinear'), (r(-0.6, 0.8)).clamp(min=0))
-    return x*r(0.9, 1.1) + r(-0.08, 0.08) + r(0, 0.08)*torch.randn(x.shape, generator=gen)
+    x = torch.lerp(x, F.interpolate(small, scale_factor=2.0, mode='bilinear'), (r(-0.6, 0.8)).clamp(min=0))
+    return x * r(0.9, 1.1) + r(-0.08, 0.08) + r(0, 0.08) * torch.randn(x.shape, generator=gen)
+
 
 def probe_loss(logits: list[Tensor], y: Tensor) -> Tensor:
     "Sum of the heads' cross-entropies."
     return sum(F.cross_entropy(o, y[:, k], ignore_index=-100) for k, o in enumerate(logits))
+
 
 def train_probe(
     out: str | Path,  # folder for config.json, model.safetensors (float16) and card.json
@@ -97,34 +111,56 @@ def train_probe(
 ) -> tuple[Probe, list[float]]:  # the probe; its losses
     "Train a probe on spoilt pictures of the world and measure it on validation pictures."
     from tqdm.auto import tqdm
+
     torch.manual_seed(seed)
-    world, probe, start = World('train', n=n, cache=cache), Probe().to(memory_format=torch.channels_last), time.monotonic()
+    world, probe, start = (
+        World('train', n=n, cache=cache),
+        Probe().to(memory_format=torch.channels_last),
+        time.monotonic(),
+    )
     x, y, losses = world.images(), labels(world.scenes()), []
     opt = torch.optim.AdamW(probe.parameters(), lr, weight_decay=0.02, fused=True)
     sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, steps, pct_start=0.1)
     for step in tqdm(range(steps), desc='probe', unit='step'):
         gen = generator(seed, 'probe', step)
         i = torch.randint(n, (batch,), generator=gen)
-        loss = probe_loss(probe(spoil(x[i]/127.5 - 1, gen).to(memory_format=torch.channels_last)), y[i])
-        opt.zero_grad(); loss.backward(); opt.step(); sched.step(); losses.append(loss.item())
+        loss = probe_loss(probe(spoil(x[i] / 127.5 - 1, gen).to(memory_format=torch.channels_last)), y[i])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        sched.step()
+        losses.append(loss.item())
     probe.eval().save_pretrained(out, torch.float16)
     val = World('validation', n=min(2000, n))
-    card = dict(ceiling=score(val.images(), val.scenes(), Probe.from_pretrained(out)), validation=len(val), pictures=n, updates=steps, batch=batch,
-                seed=seed, minutes=round((time.monotonic() - start)/60, 1), machine=machine(), date=str(date.today()))
-    write_json(Path(out)/'card.json', card)
+    card = dict(
+        ceiling=score(val.images(), val.scenes(), Probe.from_pretrained(out)),
+        validation=len(val),
+        pictures=n,
+        updates=steps,
+        batch=batch,
+        seed=seed,
+        minutes=round((time.monotonic() - start) / 60, 1),
+        machine=machine(),
+        date=str(date.today()),
+    )
+    write_json(Path(out) / 'card.json', card)
     return probe, losses
 
 # %% ../../nbs/world/probe.ipynb #e4773761
 ATTRIBUTES = 'time', 'terrain', 'weather', 'subject', 'colour', 'depth', 'side'
 
+
 def to_batch(images) -> Tensor:
     "uint8 or float pictures (n, 3, h, w), or PIL pictures, as floats in [−1, 1] at 64 px."
     if not isinstance(images, Tensor):
         import numpy as np
+
         images = torch.stack([torch.from_numpy(np.asarray(i.convert('RGB')).copy()).permute(2, 0, 1) for i in images])
-    x = images/255 if images.dtype == torch.uint8 else images
-    if x.shape[-2:] != (64, 64): x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True)
-    return x*2 - 1
+    x = images / 255 if images.dtype == torch.uint8 else images
+    if x.shape[-2:] != (64, 64):
+        x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True)
+    return x * 2 - 1
+
 
 @torch.no_grad()
 def score(
@@ -133,16 +169,20 @@ def score(
     probe: Probe,
 ) -> dict:  # attribute -> share that is right, in [0, 1]; also "scene" and "mean"
     "How much of each scene its picture shows, as the probe reads it."
-    if len(images) != len(scenes) or not len(scenes): raise ValueError(f'{len(images)} pictures for {len(scenes)} scenes: give as many of each, at least one')
-    y, read = labels(scenes), [o.argmax(1) for o in map(torch.cat, zip(*(probe(b) for b in to_batch(images).split(256))))]
+    if len(images) != len(scenes) or not len(scenes):
+        raise ValueError(f'{len(images)} pictures for {len(scenes)} scenes: give as many of each, at least one')
+    y, read = (
+        labels(scenes),
+        [o.argmax(1) for o in map(torch.cat, zip(*(probe(b) for b in to_batch(images).split(256))))],
+    )
     read = torch.stack(read, 1)
-    right, there = (read == y).float(), y[:, 3::3] > 0                              # (n, 12), (n, 3)
-    places = {a: right[:, 3 + k::3][there].mean().item() for k, a in enumerate(('subject', 'colour', 'depth'))}
+    right, there = (read == y).float(), y[:, 3::3] > 0  # (n, 12), (n, 3)
+    places = {a: right[:, 3 + k :: 3][there].mean().item() for k, a in enumerate(('subject', 'colour', 'depth'))}
     out = {a: right[:, k].mean().item() for k, a in enumerate(ATTRIBUTES[:3])} | places
     out['side'] = ((read[:, 3::3] > 0) == there).all(1).float().mean().item()
-    return out | dict(scene=sum(out[a] for a in ATTRIBUTES[:3])/3, mean=sum(out[a] for a in ATTRIBUTES)/7)
+    return out | dict(scene=sum(out[a] for a in ATTRIBUTES[:3]) / 3, mean=sum(out[a] for a in ATTRIBUTES) / 7)
 
 # %% ../../nbs/world/probe.ipynb #7ab906b0
 def load_probe() -> Probe:
     "The shipped probe."
-    return Probe.from_pretrained(WEIGHTS/'probe')
+    return Probe.from_pretrained(WEIGHTS / 'probe')

@@ -19,21 +19,25 @@ COLORS = ('red', 'orange', 'yellow', 'green', 'blue', 'purple', 'white', 'black'
 SIDES = ('left', 'center', 'right')
 DEPTHS = ('near', 'far')
 
-def check(name: str, # What the value is called in the message
-          value, # The value given
-          choices: tuple, # What it may be
-         ):
+
+def check(
+    name: str,  # What the value is called in the message
+    value,  # The value given
+    choices: tuple,  # What it may be
+):
     "Raise a `ValueError` that names the value and the choices."
-    if value not in choices: raise ValueError(f'{name} {value!r} is not one of {", ".join(map(str, choices))}')
+    if value not in choices:
+        raise ValueError(f'{name} {value!r} is not one of {", ".join(map(str, choices))}')
 
 # %% ../../nbs/world/scenes.ipynb #42a47929
 @dataclass(frozen=True)
 class Subject:
     "One thing in a picture."
-    kind: str # One of `KINDS`
-    color: str # One of `COLORS`
-    side: str # One of `SIDES`
-    depth: str # One of `DEPTHS`
+
+    kind: str  # One of `KINDS`
+    color: str  # One of `COLORS`
+    side: str  # One of `SIDES`
+    depth: str  # One of `DEPTHS`
 
     def __post_init__(self):
         for name, choices in ('kind', KINDS), ('color', COLORS), ('side', SIDES), ('depth', DEPTHS):
@@ -43,10 +47,11 @@ class Subject:
 @dataclass(frozen=True)
 class Scene:
     "Everything that a picture shows."
-    time: str # One of `TIMES`
-    terrain: str # One of `TERRAINS`
-    weather: str # One of `WEATHERS`
-    subjects: tuple[Subject, ...] # One to three, no two on the same side
+
+    time: str  # One of `TIMES`
+    terrain: str  # One of `TERRAINS`
+    weather: str  # One of `WEATHERS`
+    subjects: tuple[Subject, ...]  # One to three, no two on the same side
 
     def __post_init__(self):
         object.__setattr__(self, 'subjects', tuple(self.subjects))
@@ -54,18 +59,22 @@ class Scene:
             check(name, getattr(self, name), choices)
         check('number of subjects', len(self.subjects), (1, 2, 3))
         sides = [s.side for s in self.subjects]
-        if len(set(sides)) < len(sides): raise ValueError(f'sides {sides}: at most one subject on each of {", ".join(SIDES)}')
+        if len(set(sides)) < len(sides):
+            raise ValueError(f'sides {sides}: at most one subject on each of {", ".join(SIDES)}')
 
 # %% ../../nbs/world/scenes.ipynb #f2ff9119
-def pick(rng: random.Random, # Source of chance
-         xs: tuple | list, # What to choose from
-        ): # One element
+def pick(
+    rng: random.Random,  # Source of chance
+    xs: tuple | list,  # What to choose from
+):  # One element
     "One element of `xs`, each as likely as the others."
     return xs[int(rng.random() * len(xs))]
 
-def shuffled(rng: random.Random, # Source of chance
-             xs: tuple | list, # What to shuffle
-            ) -> list: # A new list
+
+def shuffled(
+    rng: random.Random,  # Source of chance
+    xs: tuple | list,  # What to shuffle
+) -> list:  # A new list
     "`xs` in random order (Fisher and Yates)."
     xs = list(xs)
     for i in range(len(xs) - 1, 0, -1):
@@ -74,11 +83,14 @@ def shuffled(rng: random.Random, # Source of chance
     return xs
 
 # %% ../../nbs/world/scenes.ipynb #e4c4628a
-def scene_of(index: int, # Number of the picture
-            ) -> Scene: # What it shows
+def scene_of(
+    index: int,  # Number of the picture
+) -> Scene:  # What it shows
     "The random scene of picture number `index`, without drawing it."
     rng = random.Random(f'scene {index}')
     n = pick(rng, (1,) * 10 + (2,) * 7 + (3,) * 3)
-    subjects = tuple(Subject(kind, pick(rng, COLORS), side, pick(rng, DEPTHS))
-                     for kind, side in zip(shuffled(rng, KINDS)[:n], shuffled(rng, SIDES)[:n]))
+    subjects = tuple(
+        Subject(kind, pick(rng, COLORS), side, pick(rng, DEPTHS))
+        for kind, side in zip(shuffled(rng, KINDS)[:n], shuffled(rng, SIDES)[:n])
+    )
     return Scene(pick(rng, TIMES), pick(rng, TERRAINS), pick(rng, WEATHERS), subjects)
