@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ANY', 'CALL_WORDS', 'LOAD_WORDS', 'HUB_WORDS', 'SLICES', 'SAVERS', 'ELSEWHERE', 'PARTS', 'shipped', 'find_model',
            'check_generators', 'make_noise', 'Output', 'check_prompts', 'said', 'check_words', 'elsewhere',
-           'check_parts', 'part_class', 'check_sampling', 'Pipeline', 'Job', 'Step', 'last', 'fit_preview',
+           'check_parts', 'part_class', 'check_sampling', 'Pipeline', 'Request', 'Job', 'Step', 'last', 'fit_preview',
            'fit_sampling', 'spread', 'put_into', 'meant', 'read_mask', 'slerp']
 
 # %% ../nbs/05_inference.ipynb #0e1ef2c3
@@ -54,6 +54,7 @@ from minisd.flow import (
     step_density,
     time_grid,
 )
+from .base.settings import check_settings, setting
 from .base.threads import pick_threads, threads
 from .unet import ModelConfig, UNet
 from .vae import VAE
@@ -523,6 +524,37 @@ def decode(
 @torch.no_grad()
 def _pixels(self: Pipeline, z: Tensor) -> Tensor:
     return ((self.vae.decode(z).clamp(-1, 1) + 1) / 2).cpu()
+
+# %% ../nbs/05_inference.ipynb #26d50a56
+@dataclass(frozen=True)
+class Request:
+    "What a picture is made from; None leaves a field to the model."
+
+    prompt: str | tuple[str, ...] = setting(help='what the picture shall show')
+    negative_prompt: str | tuple[str, ...] = setting('', 'what to stay away from')
+    num_inference_steps: int | None = setting(
+        None, 'steps of the solver', 1, 1000, names=dict(cli='steps', serve='steps', widget='steps')
+    )
+    guidance_scale: float | None = setting(
+        None,
+        'guidance towards the prompt: 1 means none, 0 ignores the prompt',
+        0,
+        100,
+        names=dict(cli='guidance', serve='cfg_scale', widget='guidance'),
+    )
+    solver: str | None = setting(None, 'how steps are taken', choices=lambda: [*SOLVERS, 'fitted'])
+    seed: int | None = setting(None, 'of the first picture; the next ones count up', *SEEDS)
+    num_images_per_prompt: int = setting(1, 'pictures a prompt', 1, 10_000, names=dict(cli='n', serve='n', widget='n'))
+    width: int | None = setting(None, 'pixels; left out: as trained', 1)
+    height: int | None = setting(None, 'pixels; left out: as trained', 1)
+    shift: float | None = setting(None, 'of the time grid; left out: the fitted grid, or the model\'s own shift')
+    guidance_interval: tuple[float, float] | None = setting(None, 'times with guidance')
+    guidance_rescale: float = setting(0.0, 'share of the standard deviation that is restored after guidance', 0, 1)
+    zero_star: bool = setting(False, 'guidance without what the empty prompt already says')
+    zero_init: float = setting(0.0, 'time before which nothing moves', 0, 1)
+
+    def __post_init__(self):
+        check_settings(self)
 
 # %% ../nbs/05_inference.ipynb #62cb9814
 @dataclass

@@ -9,7 +9,7 @@ __all__ = ['TEXTS', 'SPLITS', 'HOLDOUT', 'PICTURES', 'SYSTEM', 'FORMS', 'CAPTION
            'read_table', 'misnamed', 'astray', 'read_entries', 'Listed', 'divide', 'text_columns', 'find_entries',
            'open_imagefolder', 'open_v1', 'samples', 'is_picture', 'read_member', 'sampled', 'Tars', 'load_builder',
            'feature_columns', 'fetch_command', 'Table', 'read_bytes', 'Recipe', 'shard_files', 'open_shards',
-           'no_encoding', 'check_parquet', 'is_repository', 'check_whole', 'open_folder', 'open_source']
+           'no_encoding', 'check_parquet', 'is_repository', 'check_whole', 'open_folder', 'open_source', 'SourceConfig']
 
 # %% ../../nbs/pictures/sources.ipynb #96601d90
 import csv, glob, io, json, os, re, shlex, string, tarfile, warnings
@@ -26,6 +26,7 @@ from fastcore.basics import patch
 from PIL import Image
 
 from ..base.core import MARKS, check_encoding, choice, decode_text, lines_of, number, plain_path, read_json
+from ..base.settings import check_settings, setting
 
 # %% ../../nbs/pictures/sources.ipynb #a0989c2c
 @dataclass(frozen=True)
@@ -1330,3 +1331,31 @@ def open_source(
     if not source:
         raise FileNotFoundError(f'{spec}: no .tar or .parquet file of this name: {FORMS}, or hf://owner/name')
     return source
+
+# %% ../../nbs/pictures/sources.ipynb #35fe19eb
+@dataclass(frozen=True)
+class SourceConfig:
+    "How the pictures and captions of a data set are read; a field that is None is found by itself."
+
+    image_column: str | None = setting(None, 'column, or extension in an archive, of the pictures')
+    text_column: str | None = setting(None, 'column of the captions; several, separated by commas')
+    split: str | None = setting(None, 'such as train; left out: train, or the only one')
+    template: str | None = setting(None, 'caption of a picture without one, such as "a photo of a {label}"')
+    recipe: str | None = setting(None, 'how to read a well-known data set', choices=lambda: RECIPES)
+    encoding: str | None = setting(
+        None, 'of captions in text without a byte order mark, such as cp1252; left out: UTF-8'
+    )
+
+    def __post_init__(self):
+        check_settings(self)
+        check_encoding(self.encoding)
+
+    def open(
+        self,
+        spec: str | Path,  # what `open_source` takes
+        **options,  # for the Hub: name (the configuration), revision, data_files, …
+    ) -> Source:
+        "The source, read this way."
+        return open_source(
+            spec, self.image_column, self.text_column, self.split, self.template, self.recipe, self.encoding, **options
+        )
