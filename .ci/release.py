@@ -7,7 +7,8 @@ import torch
 
 from minisd.base.core import read_json, write_json
 from minisd.world.dataset import World
-from minisd.inference import Pipeline, fit_sampling
+from minisd.inference import Pipeline
+from minisd.sampling.fitting import fit_sampling
 from minisd.measuring.metrics import evaluate
 from minisd.train import STAGES
 from minisd.base.core import to_unit
