@@ -248,25 +248,22 @@ def test_search_finds(browser):
     assert '03_flow.html' in ' '.join(a.get_attribute('href') for a in pg.locator('#search-results li a').all())
 
 
-def test_dials_turn(browser):
-    "The sliders of the chapter move its pictures, without any server."
+@pytest.mark.parametrize('page', ('05_inference.html', 'lab/guidance.html'))
+def test_dials_turn(browser, page):
+    "The sliders of a page move its pictures, without any server."
     b, url = browser
     pg = b.new_page(viewport=dict(width=1000, height=800))
-    pg.goto(url + '05_inference.html')
+    pg.goto(url + page)
     dials = pg.locator('.minisd-dials').all()
-    assert len(dials) >= 2
+    assert dials
     for d in dials:
         for slider in d.locator('input').all():
-            before, said = (
-                d.locator('img').evaluate('e => e.style.transform'),
-                slider.locator('xpath=following-sibling::output').inner_text(),
-            )
+            where = lambda: d.locator('img').evaluate('e => e.style.transform')
+            says = lambda: slider.locator('xpath=following-sibling::output').inner_text()
+            before = where(), says()
             slider.focus()
             pg.keyboard.press('End' if slider.input_value() == '0' else 'Home')
-            assert (
-                d.locator('img').evaluate('e => e.style.transform') != before
-                and slider.locator('xpath=following-sibling::output').inner_text() != said
-            )
+            assert where() != before[0] and says() != before[1]
         assert d.locator('img').get_attribute('alt')
 
 
