@@ -105,7 +105,11 @@ class ImageFolder(Dataset):
         **options,  # For `open_source`
     ):
         self.source = source if isinstance(source, Source) else open_source(source, **options)
-        self.size, self.seed, self.rows, self.skipped, pictures = size, 0, [], [], []
+        self.size = size
+        self.seed = 0
+        self.rows = []
+        self.skipped = []
+        pictures = []
         say_notes(self.source)
         with ThreadPoolExecutor() as pool:
             rows = self.source.every()
@@ -114,7 +118,8 @@ class ImageFolder(Dataset):
                     if isinstance(got, str):
                         self.skipped.append((row.key, got))
                     else:
-                        self.rows.append((row.key, list(row.texts))), pictures.append(got)
+                        self.rows.append((row.key, list(row.texts)))
+                        pictures.append(got)
         self.rows = self.rows[:n]
         names = '; '.join(f'{k} ({r})' for k, r in self.skipped[:10]) + ('; ...' if len(self.skipped) > 10 else '')
         if not self.rows:

@@ -84,7 +84,9 @@ class PrepareConfig:
     seed: int = 0  # of the random crops
 
     def __post_init__(self):
-        choice('crop', self.crop, CROPS), choice('format', self.format, FORMATS), choice('form', self.form, FORMS)
+        choice('crop', self.crop, CROPS)
+        choice('format', self.format, FORMATS)
+        choice('form', self.form, FORMS)
         whole = dict(
             size=(8, 8192),
             quality=(1, 100),
@@ -414,14 +416,16 @@ def make_pieces(
         def wanted():
             for shard, start in order:
                 if head := piece_done(folder, shard, start):
-                    order.done(shard, head['last']), bar.update(head['rows'])
+                    order.done(shard, head['last'])
+                    bar.update(head['rows'])
                 else:
                     yield shard, start
                 if bar.n >= limit:
                     return
 
         for (shard, _), head in run_jobs(engine, prepare_piece, wanted()):
-            order.done(shard, head['last']), bar.update(head['rows'])
+            order.done(shard, head['last'])
+            bar.update(head['rows'])
             worked += head['rows']
     return worked
 
@@ -510,25 +514,22 @@ def settle(
     "Split the rows and find the duplicates."
     from tqdm.auto import tqdm
 
-    files, sha, phash, colours, status, ends = (
-        sorted(folder.glob('*-*.jsonl')),
-        array('Q'),
-        array('Q'),
-        bytearray(),
-        bytearray(),
-        [],
-    )
+    files = sorted(folder.glob('*-*.jsonl'))
+    sha = array('Q')
+    phash = array('Q')
+    colours = bytearray()
+    status = bytearray()
+    ends = []
     for file in tqdm(files, desc='hashes', unit='piece', delay=2, leave=False):
         for r in islice(read_piece(file), 1, None):
             status.append(SPLITS[split_of(r['key'], cfg.validation)] if 'at' in r else SKIPPED)
-            sha.append(int(r.get('sha', '0'), 16)), phash.append(int(r.get('phash', '0'), 16))
+            sha.append(int(r.get('sha', '0'), 16))
+            phash.append(int(r.get('phash', '0'), 16))
             colours += bytes.fromhex(r.get('colours', '00' * 12))
         ends.append(len(status))
-    status, sha, phash = (
-        np.frombuffer(status, np.uint8).copy(),
-        np.frombuffer(sha, np.uint64),
-        np.frombuffer(phash, np.uint64),
-    )
+    status = np.frombuffer(status, np.uint8).copy()
+    sha = np.frombuffer(sha, np.uint64)
+    phash = np.frombuffer(phash, np.uint64)
     twin, colours = np.full(len(status), -1), np.frombuffer(colours, np.uint8).reshape(-1, 12)
     for code, hashes, d in ((SAME, sha, 0), (NEAR, phash, cfg.near)):
         if d is None:

@@ -256,11 +256,9 @@ def batch_ceiling(
         k = np.arange(min(ci, b))  # twins that a row can meet
         p = np.exp(log_choose(ci - 1, k) + log_choose(n - ci, b - 1 - k) - log_choose(n - 1, b - 1))
         p /= p.sum()  # 1 but for rounding
-        twins, recall, floor = (
-            twins + share * p[1:].sum(),
-            recall + share * (p / (1 + k)).sum(),
-            floor + share * (p * np.log1p(k)).sum(),
-        )
+        twins = twins + share * p[1:].sum()
+        recall = recall + share * (p / (1 + k)).sum()
+        floor = floor + share * (p * np.log1p(k)).sum()
     return dict(batch=b, twins=float(twins), recall=float(recall), loss_floor=float(floor))
 
 # %% ../../nbs/pictures/quality.ipynb #b9d975b0
@@ -351,7 +349,11 @@ class Concepts:
         self,
         lists: dict[str, Iterable[str]],  # name -> words or phrases
     ):
-        self.n, self.none, self.captions, self.words, self.lookup = 0, 0, Counter(), {k: Counter() for k in lists}, {}
+        self.n = 0
+        self.none = 0
+        self.captions = Counter()
+        self.words = {k: Counter() for k in lists}
+        self.lookup = {}
         for name, words in lists.items():
             if isinstance(words, str) or not (words := list(words)):
                 raise ValueError(f'the list {name!r} is empty or one text: expected words')
@@ -424,13 +426,11 @@ class CaptionStats:
     "What a report needs of the captions, counted as they come by."
 
     def __init__(self, lists: dict[str, Iterable[str]]):
-        self.keys, self.lengths, self.mentions, self.often, self.concepts = (
-            array('Q'),
-            Counter(),
-            Counter(),
-            Often(),
-            Concepts(lists),
-        )
+        self.keys = array('Q')
+        self.lengths = Counter()
+        self.mentions = Counter()
+        self.often = Often()
+        self.concepts = Concepts(lists)
         self.empty = self.generic = self.changed = self.words = self.content = 0
 
     def add(self, raw: str):
@@ -446,7 +446,8 @@ class CaptionStats:
         self.words, self.content = self.words + len(words), self.content + len(content)
         self.mentions.update(list(dict.fromkeys(content)))  # each word once, in an order that never changes
         if text:
-            self.often.add(key, text), self.concepts.add(text)
+            self.often.add(key, text)
+            self.concepts.add(text)
         else:
             self.concepts.add('')
 
@@ -515,7 +516,8 @@ def caption_report(
     "What a set of captions can teach."
     from tqdm.auto import tqdm
 
-    number('batch', batch, 1, 10**7, whole=True), number('top', top, 0, 10**6, whole=True)
+    number('batch', batch, 1, 10**7, whole=True)
+    number('top', top, 0, 10**6, whole=True)
     if isinstance(texts, str):
         raise ValueError('texts is one text: it must be a list of captions')
     stats, bad = CaptionStats(CONCEPTS if words is None else words), []

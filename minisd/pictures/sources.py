@@ -144,7 +144,8 @@ class Source:
         images: bool = True,  # read the pictures too
     ) -> Iterator[Row]:
         "Row number `start` and on of a shard, always in the same order."
-        number('shard', shard, 0, len(self.shards) - 1, whole=True), number('start', start, 0, whole=True)
+        number('shard', shard, 0, len(self.shards) - 1, whole=True)
+        number('start', start, 0, whole=True)
         return (self.row(*parts, images) for parts in self.read(shard, start, keep or (lambda key: True), images))
 
     def every(self, images: bool = True) -> Iterator[Row]:
@@ -827,20 +828,22 @@ class Tars(Source):
         encoding: str | None = None,  # of text without a byte order mark; None: UTF-8
         **kw,  # passed on to `Source`
     ):
-        self.kind, self.files, self.shards, self.picked, self.fixed, self.encoding = (
-            kind,
-            files,
-            list(files),
-            None,
-            image is not None,
-            encoding,
-        )
+        self.kind = kind
+        self.files = files
+        self.shards = list(files)
+        self.picked = None
+        self.fixed = image is not None
+        self.encoding = encoding
         self.columns = None
         for file in files.values():
             with self.open(file) as tar:
                 if tar.next() is None:
                     raise ValueError(f'{file} is an empty archive')
-        first, seen, pictures, several, faults = self.shards[0], {}, {}, [], []
+        first = self.shards[0]
+        seen = {}
+        pictures = {}
+        several = []
+        faults = []
         for _, (_, _, fields, fault) in zip(range(peek), self.read(0, 0, lambda key: True, True)):
             if fault:
                 faults.append(fault)

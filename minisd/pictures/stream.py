@@ -50,13 +50,15 @@ class Order:
         buffer: int = 2048,  # rows a block
         keep: Callable[[str], bool] | None = None,  # by key: whether a row takes part; None: all do
     ):
-        self.source, self.seed, self.buffer, self.keep = (
-            source,
-            seed,
-            number('buffer', buffer, 1, 10**7, whole=True),
-            keep,
-        )
-        self.place, self.block, self.end, self.live, self.unused = Place(), None, None, (None, None), {}
+        self.source = source
+        self.seed = seed
+        self.buffer = number('buffer', buffer, 1, 10**7, whole=True)
+        self.keep = keep
+        self.place = Place()
+        self.block = None
+        self.end = None
+        self.live = (None, None)
+        self.unused = {}
 
     def walk(self, epoch: int, shard: int, row: int) -> Iterator[tuple[int, int, Row]]:
         "The rows of an epoch from a place on, each with the place after it."
@@ -139,7 +141,11 @@ class Pictures:
         pool: ThreadPoolExecutor,  # decodes
         note: Callable[[str, str], None],  # told the key of a row that can't be decoded, and why
     ):
-        self.rows, self.size, self.pool, self.note, self.done = rows, size, pool, note, (None, None)
+        self.rows = rows
+        self.size = size
+        self.pool = pool
+        self.note = note
+        self.done = (None, None)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -186,14 +192,16 @@ class Stream:
         world: int = 1,  # … of so many
         threads: int | None = None,  # that decode; None: as many as there are cores, at most 8
     ):
-        self.source, self.size, self.n, self.rank, self.world = source, size, n, rank, world
-        self.order, self.updates, self.place, self.pending, self.named = (
-            Order(source, seed, buffer, keep),
-            0,
-            Place(),
-            None,
-            0,
-        )
+        self.source = source
+        self.size = size
+        self.n = n
+        self.rank = rank
+        self.world = world
+        self.order = Order(source, seed, buffer, keep)
+        self.updates = 0
+        self.place = Place()
+        self.pending = None
+        self.named = 0
         self.pool, self.worker = ThreadPoolExecutor(threads or min(8, cores())), ThreadPoolExecutor(1)
 
     def make(self) -> tuple[Update, Place]:
@@ -311,7 +319,8 @@ def held_rows(
             if fault:
                 faults.append(f'{row.key} ({fault})')
                 continue
-            found.append((rank_of(row.key), image, replace(row, image=None))), bar.update()
+            found.append((rank_of(row.key), image, replace(row, image=None)))
+            bar.update()
     if faults:
         warnings.warn(
             f'{source.spec}: {len(faults)} rows cannot be used for validation: {"; ".join(faults[:10])}'

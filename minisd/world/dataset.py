@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
@@ -27,6 +28,10 @@ FIRST = dict(train=0, validation=10_000_000)
 
 def _pixels(index: int, size: int) -> np.ndarray:
     return np.asarray(render(index, size)[0])
+
+
+def _chw(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rearrange(x, '... h w c -> ... c h w'))
 
 
 def _block(size: int, start: int, indices: list) -> np.ndarray:
@@ -52,9 +57,7 @@ def render_all(
         return out
     jobs = ((a, indices[a : a + 64]) for a in range(done, len(indices), 64))
     with warnings.catch_warnings(), tqdm(total=left, desc=f'drawing {size} px', unit='pictures') as bar:
-        warnings.simplefilter(
-            'ignore', DeprecationWarning
-        )  # forking beside torch's idle threads: the children only draw
+        warnings.simplefilter('ignore', DeprecationWarning)  # forking beside torch's threads: the children only draw
         with open_engine('processes', workers or cores(), size) as engine:
             for (a, _), block in run_jobs(engine, _block, jobs):
                 out[a : a + len(block)] = block
@@ -79,9 +82,8 @@ def collate_fn(
     items: list[dict],  # Items of a dataset
 ) -> dict:  # Batched tensors; 'text' and 'scene' stay lists
     "Batch items and leave texts and scenes as lists."
-    return {
-        k: [d[k] for d in items] if k in ('text', 'scene') else default_collate([d[k] for d in items]) for k in items[0]
-    }
+    columns = {k: [item[k] for item in items] for k in items[0]}
+    return {k: v if k in ('text', 'scene') else default_collate(v) for k, v in columns.items()}
 
 # %% ../../nbs/world/dataset.ipynb #37c1e99c
 class World(Dataset):
@@ -95,11 +97,17 @@ class World(Dataset):
         style: str = 'rich',  # One of `STYLES`
         cache: str | Path = None,  # Folder that keeps the drawn pictures between runs
     ):
-        check('split', split, tuple(FIRST)), check('style', style, STYLES), check_size(size)
+        check('split', split, tuple(FIRST))
+        check('style', style, STYLES)
+        check_size(size)
         n = {'train': 20_000, 'validation': 1_000}[split] if n is None else n
         if not 0 < n <= 10_000_000:
             raise ValueError(f'n {n!r} is not from 1 to 10,000,000')
-        self.split, self.size, self.n, self.style, self.seed = split, size, n, style, 0
+        self.split = split
+        self.size = size
+        self.n = n
+        self.style = style
+        self.seed = 0
         self.file = cache and home(cache) / f'world-v{WORLD_VERSION}-{split}-{size}-{n}.npy'
         self._images = None
 
@@ -115,11 +123,7 @@ class World(Dataset):
     def __getitem__(self, i: int) -> dict:
         k = self.index(i)
         scene = scene_of(k)
-        image = (
-            torch.from_numpy(_pixels(k, self.size).copy()).permute(2, 0, 1).contiguous()
-            if self._images is None
-            else self._images[i]
-        )
+        image = torch.tensor(_chw(_pixels(k, self.size))) if self._images is None else self._images[i]
         return dict(image=image, text=scene.caption(self.style, self.seed), scene=scene, index=k)
 
     def scenes(self) -> list[Scene]:
@@ -134,9 +138,7 @@ class World(Dataset):
         "All pictures, uint8 (n, 3, size, size): drawn once, then kept in memory and in the folder `cache`."
         if self._images is None:
             if not (self.file and self.file.exists()):
-                x = np.ascontiguousarray(
-                    render_all(range(self.index(0), self.index(0) + self.n), self.size).transpose(0, 3, 1, 2)
-                )
+                x = _chw(render_all(range(self.index(0), self.index(0) + self.n), self.size))
                 if self.file:
                     save_npy(self.file, x)
             self._images = torch.from_numpy(np.load(self.file, mmap_mode='c') if self.file else x)

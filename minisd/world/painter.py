@@ -251,15 +251,14 @@ def paint_sun(
             p.oval(rng.random(), 0.46 * rng.random(), r, r, (235, 238, 255), 0.9 * dim)
         glow(st.im, x, 0.15 + j, 0.26, (150, 170, 225), 0.55)
         p.oval(x, 0.15 + j, 0.068, 0.068, (240, 240, 222))
-        (
-            p.oval(x + 0.02, 0.14 + j, 0.014, 0.014, (216, 218, 206)),
-            p.oval(x - 0.022, 0.165 + j, 0.018, 0.018, (216, 218, 206)),
-        )
+        p.oval(x + 0.02, 0.14 + j, 0.014, 0.014, (216, 218, 206))
+        p.oval(x - 0.022, 0.165 + j, 0.018, 0.018, (216, 218, 206))
 
 # %% ../../nbs/world/painter.ipynb #5e8abb8c
 def _cloud(p: Pen, x: float, y: float, r: float, c, rng: random.Random):
     "Three discs on a flat one."
-    p.oval(x - r, y - 0.25 * r, 0.75 * r, 0.6 * r, c), p.oval(x + r, y - 0.2 * r, 0.7 * r, 0.55 * r, c)
+    p.oval(x - r, y - 0.25 * r, 0.75 * r, 0.6 * r, c)
+    p.oval(x + r, y - 0.2 * r, 0.7 * r, 0.55 * r, c)
     p.oval(x - 0.1 * r, y - 0.6 * r, (0.9 + 0.2 * rng.random()) * r, 0.85 * r, c)
     p.oval(x, y, 1.9 * r, 0.38 * r, c)
 
@@ -283,7 +282,8 @@ def paint_clouds(
         c = mix((255, 232, 236) if t == 'dawn' else (150, 50, 84), st.sky[1], 0.25)
         for i in range(4):
             y, x, r = 0.07 + 0.085 * i + 0.03 * rng.random(), rng.random(), 0.1 + 0.12 * rng.random()
-            p.oval(x, y, r, 0.013, c, 0.7), p.oval(x + 0.4 * r, y + 0.014, r * 0.8, 0.011, c, 0.7)
+            p.oval(x, y, r, 0.013, c, 0.7)
+            p.oval(x + 0.4 * r, y + 0.014, r * 0.8, 0.011, c, 0.7)
     if t == 'overcast':
         for i in range(4):
             c, y = mix(mix(st.sky[0], st.sky[2], 0.1 + 0.25 * i), (110, 114, 122), 0.45 - 0.1 * i), 0.02 + 0.085 * i
@@ -399,11 +399,9 @@ def _hills(st: Stage):
         (2, 0.28, 0.20, (126, 190, 80), 0.0),
     ):
         for i in shuffled(rng, range(n + 1)):
-            x, r, top = (
-                (i + 0.5 * (rng.random() - 0.5)) / n,
-                (0.62 + 0.2 * rng.random()) / n,
-                h + y - k * (0.75 + 0.35 * rng.random()),
-            )
+            x = (i + 0.5 * (rng.random() - 0.5)) / n
+            r = (0.62 + 0.2 * rng.random()) / n
+            top = h + y - k * (0.75 + 0.35 * rng.random())
             c1, b = st.land(mix(c, (160, 190, 80), 0.3 * rng.random()), far), h + y + 0.06
             us = [j / 12 - 1 for j in range(25)]
             st.fade(
@@ -538,15 +536,22 @@ def paint_land(
     PAINTERS[st.scene.terrain](st)
 
 # %% ../../nbs/world/painter.ipynb #6ade70d4
-BROWN, DARK, WARM, SKIN, WHITE = (112, 74, 48), (52, 44, 52), (255, 226, 130), (240, 194, 156), (255, 255, 255)
+BROWN = (112, 74, 48)
+DARK = (52, 44, 52)
+WARM = (255, 226, 130)
+SKIN = (240, 194, 156)
+WHITE = (255, 255, 255)
 
 
 def _cabin(p: Pen, c: tuple):
     "A gable, a chimney, a door and two lit windows."
     p.box(0.17, 0.5, 0.28, 0.98, shade(c, 0.55))
-    p.box(-0.36, 0, 0.36, 0.54, c), p.box(-0.36, 0.46, 0.36, 0.54, shade(c, 0.85))
+    p.box(-0.36, 0, 0.36, 0.54, c)
+    p.box(-0.36, 0.46, 0.36, 0.54, shade(c, 0.85))
     p.poly([(-0.44, 0.5), (0, 0.94), (0.44, 0.5)], shade(c, 0.72))
-    p.box(-0.08, 0, 0.09, 0.32, DARK), p.box(-0.28, 0.2, -0.15, 0.36, WARM), p.box(0.17, 0.2, 0.3, 0.36, WARM)
+    p.box(-0.08, 0, 0.09, 0.32, DARK)
+    p.box(-0.28, 0.2, -0.15, 0.36, WARM)
+    p.box(0.17, 0.2, 0.3, 0.36, WARM)
 
 
 def _boat(p: Pen, c: tuple):
@@ -561,8 +566,10 @@ def _boat(p: Pen, c: tuple):
 def _tree(p: Pen, c: tuple):
     "A round crown on a trunk."
     p.poly([(-0.07, 0), (0.07, 0), (0.04, 0.45), (-0.04, 0.45)], BROWN)
-    p.oval(-0.16, 0.5, 0.18, 0.17, shade(c, 0.85)), p.oval(0.16, 0.5, 0.18, 0.17, shade(c, 0.8))
-    p.oval(0, 0.68, 0.29, 0.3, c), p.oval(-0.1, 0.54, 0.16, 0.15, c)
+    p.oval(-0.16, 0.5, 0.18, 0.17, shade(c, 0.85))
+    p.oval(0.16, 0.5, 0.18, 0.17, shade(c, 0.8))
+    p.oval(0, 0.68, 0.29, 0.3, c)
+    p.oval(-0.1, 0.54, 0.16, 0.15, c)
     p.oval(-0.09, 0.77, 0.13, 0.12, mix(c, WHITE, 0.25))
 
 # %% ../../nbs/world/painter.ipynb #8d456ef4
@@ -573,18 +580,19 @@ def _tower(p: Pen, c: tuple):
     p.box(-0.18, 0.76, 0.18, 0.9, shade(c, 0.88))
     for x in (-0.18, -0.05, 0.08):
         p.box(x, 0.88, x + 0.1, 1, shade(c, 0.88))
-    p.box(-0.03, 0.54, 0.04, 0.66, DARK), p.box(-0.05, 0, 0.06, 0.16, DARK)
+    p.box(-0.03, 0.54, 0.04, 0.66, DARK)
+    p.box(-0.05, 0, 0.06, 0.16, DARK)
 
 
 def _balloon(p: Pen, c: tuple):
     "An envelope with a light and a dark gore, and a basket."
     p.poly([(-0.1, 0.2), (-0.08, 0.1), (0.08, 0.1), (0.1, 0.2)], DARK, 0.5)
-    p.oval(0, 0.66, 0.35, 0.34, c), p.poly([(-0.315, 0.5), (0.315, 0.5), (0.11, 0.2), (-0.11, 0.2)], c)
-    p.oval(0.19, 0.655, 0.13, 0.262, shade(c, 0.85)), p.oval(0.13, 0.66, 0.13, 0.30, c)
-    (
-        p.oval(-0.06, 0.67, 0.11, 0.325, mix(c, WHITE, 0.25)),
-        p.poly([(-0.16, 0.55), (0.04, 0.55), (0.02, 0.2), (-0.04, 0.2)], mix(c, WHITE, 0.25)),
-    )
+    p.oval(0, 0.66, 0.35, 0.34, c)
+    p.poly([(-0.315, 0.5), (0.315, 0.5), (0.11, 0.2), (-0.11, 0.2)], c)
+    p.oval(0.19, 0.655, 0.13, 0.262, shade(c, 0.85))
+    p.oval(0.13, 0.66, 0.13, 0.30, c)
+    p.oval(-0.06, 0.67, 0.11, 0.325, mix(c, WHITE, 0.25))
+    p.poly([(-0.16, 0.55), (0.04, 0.55), (0.02, 0.2), (-0.04, 0.2)], mix(c, WHITE, 0.25))
     p.box(-0.085, 0, 0.085, 0.12, BROWN)
 
 
@@ -609,8 +617,10 @@ def _bird(p: Pen, c: tuple):
             [(0, 0.66), (s * 0.2, 0.86), (s * 0.42, 1), (s * 0.66, 0.9), (s * 0.42, 0.74), (s * 0.2, 0.56), (0, 0.46)],
             c,
         )
-    p.oval(0, 0.46, 0.14, 0.24, c), p.oval(0.03, 0.72, 0.115, 0.12, mix(c, WHITE, 0.15))
-    p.poly([(0.12, 0.77), (0.26, 0.7), (0.12, 0.66)], (238, 160, 40)), p.oval(0.075, 0.745, 0.03, 0.03, DARK)
+    p.oval(0, 0.46, 0.14, 0.24, c)
+    p.oval(0.03, 0.72, 0.115, 0.12, mix(c, WHITE, 0.15))
+    p.poly([(0.12, 0.77), (0.26, 0.7), (0.12, 0.66)], (238, 160, 40))
+    p.oval(0.075, 0.745, 0.03, 0.03, DARK)
 
 # %% ../../nbs/world/painter.ipynb #c841c34f
 def _deer(p: Pen, c: tuple):
@@ -619,7 +629,8 @@ def _deer(p: Pen, c: tuple):
         p.box(x, 0, x + 0.06, 0.42, shade(c, 0.68))
     for x in (-0.36, 0.14):
         p.poly([(x - 0.01, 0.46), (x + 0.09, 0.46), (x + 0.065, 0), (x + 0.005, 0)], c)
-    p.oval(-0.11, 0.46, 0.28, 0.15, c), p.oval(-0.385, 0.53, 0.045, 0.07, mix(c, WHITE, 0.6))
+    p.oval(-0.11, 0.46, 0.28, 0.15, c)
+    p.oval(-0.385, 0.53, 0.045, 0.07, mix(c, WHITE, 0.6))
     p.poly([(-0.04, 0.54), (0.16, 0.38), (0.3, 0.7), (0.16, 0.75)], c)
     for x, y, u, v in (
         (0.2, 0.74, 0.06, 0.88),
@@ -631,26 +642,24 @@ def _deer(p: Pen, c: tuple):
     ):
         p.bar(x, y, u, v, 0.042, BROWN)
     p.poly([(0.16, 0.76), (0.04, 0.8), (0.14, 0.7)], shade(c, 0.8))
-    p.oval(0.28, 0.71, 0.135, 0.078, c), p.oval(0.41, 0.69, 0.033, 0.038, DARK), p.oval(0.27, 0.735, 0.02, 0.02, DARK)
+    p.oval(0.28, 0.71, 0.135, 0.078, c)
+    p.oval(0.41, 0.69, 0.033, 0.038, DARK)
+    p.oval(0.27, 0.735, 0.02, 0.02, DARK)
 
 
 def _person(p: Pen, c: tuple):
     "A hiker in a long coat, with a cap and a staff."
-    p.box(-0.12, 0, -0.02, 0.3, DARK), p.box(0.03, 0, 0.13, 0.3, DARK), p.bar(0.29, 0, 0.25, 0.62, 0.035, BROWN)
+    p.box(-0.12, 0, -0.02, 0.3, DARK)
+    p.box(0.03, 0, 0.13, 0.3, DARK)
+    p.bar(0.29, 0, 0.25, 0.62, 0.035, BROWN)
     p.poly([(-0.14, 0.7), (0.14, 0.7), (0.23, 0.2), (-0.23, 0.2)], c)
-    (
-        p.poly([(0.06, 0.7), (0.14, 0.69), (0.29, 0.44), (0.22, 0.37), (0.08, 0.52)], shade(c, 0.85)),
-        p.poly([(-0.14, 0.69), (-0.26, 0.36), (-0.17, 0.34), (-0.08, 0.52)], shade(c, 0.85)),
-    )
-    (
-        p.oval(0, 0.81, 0.115, 0.115, SKIN),
-        p.oval(-0.04, 0.81, 0.014, 0.018, DARK),
-        p.oval(0.045, 0.81, 0.014, 0.018, DARK),
-    )
-    (
-        p.poly([(-0.125, 0.84), (-0.1, 0.95), (0, 1), (0.1, 0.95), (0.125, 0.84)], shade(c, 0.8)),
-        p.box(-0.12, 0.665, 0.12, 0.72, mix(c, WHITE, 0.5)),
-    )
+    p.poly([(0.06, 0.7), (0.14, 0.69), (0.29, 0.44), (0.22, 0.37), (0.08, 0.52)], shade(c, 0.85))
+    p.poly([(-0.14, 0.69), (-0.26, 0.36), (-0.17, 0.34), (-0.08, 0.52)], shade(c, 0.85))
+    p.oval(0, 0.81, 0.115, 0.115, SKIN)
+    p.oval(-0.04, 0.81, 0.014, 0.018, DARK)
+    p.oval(0.045, 0.81, 0.014, 0.018, DARK)
+    p.poly([(-0.125, 0.84), (-0.1, 0.95), (0, 1), (0.1, 0.95), (0.125, 0.84)], shade(c, 0.8))
+    p.box(-0.12, 0.665, 0.12, 0.72, mix(c, WHITE, 0.5))
 
 
 SHAPES = dict(
@@ -694,17 +703,13 @@ def paint_patch(
     if kind == 'boat' and wet:
         p.oval(x, y, w, w * 0.16, mix(st.land((30, 100, 150), far, 0.1), WHITE, 0.35), 0.8)
     elif kind == 'boat':
-        (
-            p.oval(x, y + 0.004, w * 1.12, w * 0.27, st.land((120, 130, 90), far)),
-            p.oval(x, y + 0.004, w * 1.03, w * 0.21, st.land((64, 144, 200), far, 0.1)),
-        )
+        p.oval(x, y + 0.004, w * 1.12, w * 0.27, st.land((120, 130, 90), far))
+        p.oval(x, y + 0.004, w * 1.03, w * 0.21, st.land((64, 144, 200), far, 0.1))
     elif kind not in FLYING:
         if wet:
             p.oval(x, y + 0.1 * w, w * 1.15, w * 0.3, mix(st.land((30, 110, 160), far, 0.1), WHITE, 0.3), 0.7)
-            (
-                p.oval(x, y + 0.05 * w, w * 1.03, w * 0.25, st.land((206, 182, 124), far)),
-                p.oval(x, y, w * 0.9, w * 0.16, st.land((122, 160, 84), far)),
-            )
+            p.oval(x, y + 0.05 * w, w * 1.03, w * 0.25, st.land((206, 182, 124), far))
+            p.oval(x, y, w * 0.9, w * 0.16, st.land((122, 160, 84), far))
         p.oval(x, y, w * 0.85, w * 0.12, (10, 14, 30), 0.28)
 
 # %% ../../nbs/world/painter.ipynb #7d608644
@@ -788,7 +793,9 @@ def draw(
     "Draw any scene at any size; the same arguments give the same pixels."
     check_size(size)
     st = Stage(scene, size, seed)
-    paint_sun(st), paint_clouds(st), paint_land(st)
+    paint_sun(st)
+    paint_clouds(st)
+    paint_land(st)
     if scene.weather == 'fog':
         paint_fog(st)
     for s in sorted(scene.subjects, key=lambda s: s.depth == 'near'):
