@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'LEAST', 'CLASS_SENTENCES', 'NEEDS', 'WAYS', 'EvaluateConfig', 'Held', 'held_pairs', 'held_source',
-           'classes_in', 'sentences_of', 'Samples', 'sample_captions', 'Context', 'digits', 'Line', 'share', 'Metric',
-           'plain', 'add', 'stats', 'vae_bar', 'no_lpips', 'take_recall', 'show_recall', 'repeated', 'take_classes',
-           'show_classes', 'by_chance', 'show_flow', 'flow_table', 'draw_flow', 'markdown', 'take_flow',
-           'take_attributes', 'show_attributes', 'draw_bars', 'scores', 'show_scores', 'take_distances',
-           'show_distances', 'not_apart', 'legend', 'chosen', 'measure', 'evaluate', 'lines', 'difference', 'table',
-           'name_of', 'footnote', 'comparison', 'panels', 'figure', 'write']
+           'classes_in', 'sentences_of', 'Samples', 'sample_captions', 'Context', 'markdown', 'digits', 'Line', 'share',
+           'Metric', 'plain', 'metric', 'stats', 'vae_bar', 'no_lpips', 'take_psnr', 'take_ssim', 'take_sharpness',
+           'take_lpips', 'show_recall', 'repeated', 'take_recall', 'show_classes', 'by_chance', 'take_classes',
+           'show_flow', 'flow_table', 'draw_flow', 'take_flow', 'show_attributes', 'draw_bars', 'take_attributes',
+           'show_scores', 'take_clip', 'take_open_clip', 'distances', 'show_distances', 'not_apart', 'take_distances',
+           'take_inception', 'legend', 'chosen', 'measure', 'evaluate', 'lines', 'difference', 'table', 'name_of',
+           'footnote', 'comparison', 'panels', 'figure', 'write']
 
 # %% ../../nbs/measuring/evaluation.ipynb #be08a385
 import time
@@ -127,7 +128,7 @@ def held_pairs(
     others = images[half : 2 * half] if enough else part
     return Held(part, [r.texts[0] for r in rows], others, classes=classes_in(rows, cfg.class_column, source))
 
-
+# %% ../../nbs/measuring/evaluation.ipynb #bedfdd76
 def held_source(
     cfg: EvaluateConfig,
 ) -> tuple[Source, Callable[[str], bool] | None]:  # the source; which of its rows, by key, None: all
@@ -247,11 +248,20 @@ class Context:
         return {k: f(x) for k, x in (sets | (dict(real=self.real) if self.held.apart else {})).items()}
 
 # %% ../../nbs/measuring/evaluation.ipynb #d9184945
+def markdown(
+    rows: Iterable[Iterable[str]],  # the head first
+) -> str:
+    "A table in Markdown."
+    head, *rows = (list(r) for r in rows)
+    line = lambda row: '| ' + ' | '.join(row) + ' |'
+    return '\n'.join([line(head), '|' + '---|' * len(head), *map(line, rows)])
+
+
 def digits(x: float | None) -> str:
     "Three decimals, two of large numbers."
     return '' if x is None else f'{x:.2f}' if abs(x) >= 10 else f'{x:.3f}'
 
-
+# %% ../../nbs/measuring/evaluation.ipynb #8dcf7155
 @dataclass(frozen=True)
 class Line:
     "A line of the table."
@@ -284,10 +294,7 @@ def share(
 # %% ../../nbs/measuring/evaluation.ipynb #c1de2e51
 NEEDS = dict(  # name -> in words; whether it is there
     scenes=('pictures whose content is known: data must be world', lambda c: c.held.scenes),
-    classes=(
-        'classes to name: data must be world, or a column with classes named',
-        lambda c: c.held.scenes or c.held.classes,
-    ),
+    classes=('classes: data must be world, or class_column be named', lambda c: c.held.scenes or c.held.classes),
     inception=("a file of Inception's weights", lambda c: c.cfg.inception),
     open_clip=('a network of open_clip', lambda c: c.cfg.open_clip),
 )
@@ -300,7 +307,7 @@ class Metric:
     name: str  # in `METRICS`, and of a plain number in its part of the result
     title: str  # in tables, such as "VAE: PSNR"
     help: str  # in words
-    take: Callable[[Context], dict]  # what it adds to its part of the result
+    take: Callable[[Context], dict | Tensor]  # what it adds to its part of the result; or a number a picture
     part: str = ''  # of the result, such as "vae"; '': the result as a whole
     unit: str = ''  # such as "dB"
     better: str = 'higher'  # or "lower", or "near 1"
@@ -326,9 +333,18 @@ def plain(m: Metric, part: dict) -> Iterable[Line]:
         yield Line(title, part[m.name], part.get(f'{m.name}_error'), m.better, part.get(f'{m.name}_real', m.real))
 
 # %% ../../nbs/measuring/evaluation.ipynb #37f37bbb
-def add(*metrics: Metric):
-    "Into `METRICS`, whose order is that of the table."
-    METRICS.update({m.name: m for m in metrics})
+def metric(
+    name: str,
+    title: str,
+    **more,  # fields of `Metric`
+) -> Callable:
+    "For the function that takes it, whose docstring says what it is; the order of `METRICS` is that of the table."
+
+    def add(take):
+        METRICS[name] = Metric(name, title, take.__doc__, take, **more)
+        return take
+
+    return add
 
 
 def stats(
@@ -353,53 +369,32 @@ def no_lpips(results: list[dict]) -> Iterable[str]:
     "Why there is no LPIPS."
     yield from (f'No LPIPS: {r["vae"]["why"]}.' for r in results if r.get('vae', {}).get('why'))
 
+# %% ../../nbs/measuring/evaluation.ipynb #169a3a2d
+@metric('psnr', 'VAE: PSNR', part='vae', unit='dB', below=vae_bar)
+def take_psnr(c: Context):
+    "peak signal-to-noise ratio of reconstructions"
+    return psnr(c.restored, c.real)
 
-add(
-    Metric(
-        'psnr',
-        'VAE: PSNR',
-        'peak signal-to-noise ratio of reconstructions',
-        lambda c: stats('psnr', psnr(c.restored, c.real)),
-        part='vae',
-        unit='dB',
-        below=vae_bar,
-    ),
-    Metric(
-        'ssim',
-        'VAE: SSIM',
-        'structural similarity of reconstructions',
-        lambda c: stats('ssim', ssim(c.restored, c.real)),
-        part='vae',
-    ),
-    Metric(
-        'sharpness',
-        'VAE: sharpness',
-        'gradient energy of reconstructions over that of the originals',
-        lambda c: stats('sharpness', sharpness(c.restored, c.real)),
-        part='vae',
-        better='near 1',
-        real=1.0,
-    ),
-    Metric(
-        'lpips',
-        'VAE: LPIPS',
-        "distance of reconstructions in a classifier's features",
-        lambda c: lpips(c.restored, c.real),
-        part='vae',
-        better='lower',
-        real=0.0,
-        below=no_lpips,
-    ),
-)
+
+@metric('ssim', 'VAE: SSIM', part='vae')
+def take_ssim(c: Context):
+    "structural similarity of reconstructions"
+    return ssim(c.restored, c.real)
+
+# %% ../../nbs/measuring/evaluation.ipynb #05b5d425
+@metric('sharpness', 'VAE: sharpness', part='vae', better='near 1', real=1.0)
+def take_sharpness(c: Context):
+    "gradient energy of reconstructions over that of the originals"
+    return sharpness(c.restored, c.real)
+
+
+@metric('lpips', 'VAE: LPIPS', part='vae', better='lower', real=0.0, below=no_lpips)
+def take_lpips(c: Context):
+    "distance of reconstructions in a classifier's features"
+    return lpips(c.restored, c.real)
 
 # %% ../../nbs/measuring/evaluation.ipynb #c12bc426
 WAYS = dict(text_to_image='caption to picture', image_to_text='picture to caption')
-
-
-def take_recall(c: Context) -> dict:
-    "Recall at 1, 5 and 10, with 95 % intervals."
-    got = recall(c.pipe.clip, c.pipe.tokenizer, c.held.images, c.held.texts)
-    return got | {f'{way}_interval': {k: interval(p, got['pairs']) for k, p in got[way].items()} for way in WAYS}
 
 
 def show_recall(m: Metric, part: dict) -> Iterable[Line]:
@@ -414,33 +409,13 @@ def repeated(results: list[dict]) -> Iterable[str]:
         yield f'{c["captions"]} different captions among {c["pairs"]} pairs: R@1 can be at most {c["ceiling"]:.3f}.'
 
 
-add(
-    Metric(
-        'recall',
-        'CLIP: R@k',
-        'how often the right picture is among the k nearest to a caption, and the other way round',
-        take_recall,
-        part='clip',
-        show=show_recall,
-        below=repeated,
-    )
-)
+@metric('recall', 'CLIP: R@k', part='clip', show=show_recall, below=repeated)
+def take_recall(c: Context) -> dict:
+    "how often the right picture is among the k nearest to a caption, and the other way round"
+    got = recall(c.pipe.clip, c.pipe.tokenizer, c.held.images, c.held.texts)
+    return got | {f'{way}_interval': {k: interval(p, got['pairs']) for k, p in got[way].items()} for way in WAYS}
 
 # %% ../../nbs/measuring/evaluation.ipynb #258d06ec
-def take_classes(c: Context) -> dict:
-    "Zero-shot accuracies, by attribute or by column."
-    h, one = c.held, [i for i, s in enumerate(c.held.scenes or ()) if len(s.subjects) == 1]
-    if h.classes:
-        cases = {c.cfg.class_column: (h.images, h.classes, sentences_of(h.classes))}
-    else:
-        cases, say = {}, class_templates()
-        for a in ('time', 'terrain', 'weather'):
-            cases[a] = h.images, [getattr(s, a) for s in h.scenes], say[a]
-        if one:
-            cases['kind'] = h.images[one], [h.scenes[i].subjects[0].kind for i in one], say['kind']
-    return dict(zero_shot={a: zero_shot(c.pipe.clip, c.pipe.tokenizer, *case) for a, case in cases.items()})
-
-
 def show_classes(m: Metric, part: dict) -> Iterable[Line]:
     for a, z in part.get('zero_shot', {}).items():
         yield share(f'CLIP: {a} named, of {z["classes"]}', z['accuracy'], z['pictures'])
@@ -452,18 +427,19 @@ def by_chance(results: list[dict]) -> Iterable[str]:
         yield 'Classes named by chance: ' + ', '.join(f'{a} {z["chance"]:.3f}' for a, z in named.items()) + '.'
 
 
-add(
-    Metric(
-        'classes',
-        'CLIP: classes named',
-        'accuracy of naming what a picture shows, by the nearest sentence',
-        take_classes,
-        part='clip',
-        needs='classes',
-        show=show_classes,
-        below=by_chance,
-    )
-)
+@metric('classes', 'CLIP: classes named', part='clip', needs='classes', show=show_classes, below=by_chance)
+def take_classes(c: Context) -> dict:
+    "accuracy of naming what a picture shows, by the nearest sentence"
+    h, one = c.held, [i for i, s in enumerate(c.held.scenes or ()) if len(s.subjects) == 1]
+    if h.classes:
+        cases = {c.cfg.class_column: (h.images, h.classes, sentences_of(h.classes))}
+    else:
+        cases, say = {}, class_templates()
+        for a in ('time', 'terrain', 'weather'):
+            cases[a] = h.images, [getattr(s, a) for s in h.scenes], say[a]
+        if one:
+            cases['kind'] = h.images[one], [h.scenes[i].subjects[0].kind for i in one], say['kind']
+    return dict(zero_shot={a: zero_shot(c.pipe.clip, c.pipe.tokenizer, *case) for a, case in cases.items()})
 
 # %% ../../nbs/measuring/evaluation.ipynb #5e16b693
 def show_flow(m: Metric, part: dict) -> Iterable[Line]:
@@ -491,43 +467,13 @@ def draw_flow(m: Metric, ax, results: dict):
         ax.errorbar(at, loss, error, label=name, **look)
     ax.set(xlabel='t (0: noise, 1: data)', ylabel='held-out flow loss', xlim=(0, 1))
 
-
-def markdown(
-    rows: Iterable[Iterable[str]],  # the head first
-) -> str:
-    "A table in Markdown."
-    head, *rows = (list(r) for r in rows)
-    line = lambda row: '| ' + ' | '.join(row) + ' |'
-    return '\n'.join([line(head), '|' + '---|' * len(head), *map(line, rows)])
-
 # %% ../../nbs/measuring/evaluation.ipynb #9fb2b0c5
-def take_flow(c: Context) -> dict:
-    "With two draws of time and noise a picture."
+@metric('flow', 'velocity: flow loss', part='flow', better='lower', show=show_flow, below=flow_table, draw=draw_flow)
+def take_flow(c: Context):
+    "flow-matching loss on held-out latents with fixed noise, by time"
     return flow_bins(c.pipe, c.held.images, c.held.texts, min(10, len(c.held.texts)), draws=2, seed=c.cfg.seed)
 
-
-add(
-    Metric(
-        'flow',
-        'velocity: flow loss',
-        'flow-matching loss on held-out latents with fixed noise, by time',
-        take_flow,
-        part='flow',
-        better='lower',
-        show=show_flow,
-        below=flow_table,
-        draw=draw_flow,
-    )
-)
-
 # %% ../../nbs/measuring/evaluation.ipynb #558278c8
-def take_attributes(c: Context) -> dict:
-    "What the probe reads, from samples and from real pictures."
-    probe, scenes = load_probe(), c.held.scenes
-    sets = dict(score=c.samples.images, ceiling=c.held.images, through_vae=c.restored)
-    return {k: score(x, scenes, probe) for k, x in sets.items()} | dict(subjects=sum(len(s.subjects) for s in scenes))
-
-
 def show_attributes(m: Metric, result: dict) -> Iterable[Line]:
     if 'score' not in result:
         return
@@ -552,76 +498,55 @@ def draw_bars(m: Metric, ax, results: dict):
     ax.set(ylabel=m.title, xticks=range(len(lines)), xticklabels=[l.name.rpartition(': ')[2] for l in lines])
     ax.tick_params('x', rotation=20)
 
-
-add(
-    Metric(
-        'attributes',
-        'pictures: share that is right',
-        'how much of its caption each picture shows, as the probe reads it',
-        take_attributes,
-        needs='scenes',
-        show=show_attributes,
-        draw=draw_bars,
-    )
-)
+# %% ../../nbs/measuring/evaluation.ipynb #ee3aef8f
+@metric('attributes', 'pictures: share that is right', needs='scenes', show=show_attributes, draw=draw_bars)
+def take_attributes(c: Context) -> dict:
+    "how much of its caption each picture shows, as the probe reads it"
+    probe, scenes = load_probe(), c.held.scenes
+    sets = dict(score=c.samples.images, ceiling=c.held.images, through_vae=c.restored)
+    return {k: score(x, scenes, probe) for k, x in sets.items()} | dict(subjects=sum(len(s.subjects) for s in scenes))
 
 # %% ../../nbs/measuring/evaluation.ipynb #cec18a53
-def scores(c: Context, score: Callable[[Tensor, list[str]], dict]) -> tuple[dict, dict]:
-    "CLIP scores of samples and of the real pictures."
-    return score(c.samples.images, c.held.texts), score(c.real, c.held.texts)
-
-
 def show_scores(m: Metric, part: dict) -> Iterable[Line]:
     if own := part.get(m.name):
         title = f'{m.title} ({own.get("network", m.unit)})'
         yield Line(title, own['clip_score'], own['error'], m.better, part[f'{m.name}_real']['clip_score'])
 
 
-add(
-    Metric(
-        'clip',
-        'pictures: CLIP score',
-        "how similar pictures and their captions are to the shipped model's towers",
-        lambda c: dict(zip(('clip', 'clip_real'), scores(c, clip_score))),
-        part='pictures',
-        unit="nano's towers",
-        show=show_scores,
-    ),
-    Metric(
-        'open_clip',
-        'pictures: CLIP score',
-        'the same by a network of open_clip',
-        lambda c: dict(
-            zip(('open_clip', 'open_clip_real'), scores(c, lambda x, ts: open_clip_score(x, ts, *c.cfg.network)))
-        ),
-        part='pictures',
-        needs='open_clip',
-        show=show_scores,
-    ),
-)
+@metric('clip', 'pictures: CLIP score', part='pictures', unit="nano's towers", show=show_scores)
+def take_clip(c: Context):
+    "how similar pictures and their captions are to the shipped model's towers"
+    return dict(clip=clip_score(c.samples.images, c.held.texts), clip_real=clip_score(c.real, c.held.texts))
+
+
+@metric('open_clip', 'pictures: CLIP score', part='pictures', needs='open_clip', show=show_scores)
+def take_open_clip(c: Context):
+    "the same by a network of open_clip"
+    own = lambda x: open_clip_score(x, c.held.texts, *c.cfg.network)
+    return dict(open_clip=own(c.samples.images), open_clip_real=own(c.real))
 
 # %% ../../nbs/measuring/evaluation.ipynb #542ec7f6
-def take_distances(
-    features: dict[str, Tensor],  # "others", "made" and, where they are apart, "real"
-    prefix: str,  # in the result
+def distances(
+    f: dict[str, Tensor],  # features, as a `Context` has them
+    prefix: str = '',  # in the result
 ) -> dict:
     "KID and FID of samples, and of the real pictures asked for, to other real pictures."
-    others, out = features['others'], dict(apart='real' in features)
-    block = max(2, min(100, len(features['made']) // 4))
-    for who in features.keys() - {'others'}:
-        if len(features[who]) >= 4:
-            out[f'{prefix}kid_{who}'] = kid(others, features[who], block)
-        out[f'{prefix}fid_{who}'] = fid(others, features[who])
+    out, block = dict(apart='real' in f), max(2, min(100, len(f['made']) // 4))
+    for who, x in list(f.items())[1:]:
+        if len(x) >= 4:
+            out[f'{prefix}kid_{who}'] = kid(f['others'], x, block)
+        out[f'{prefix}fid_{who}'] = fid(f['others'], x)
     return out
 
 
-def show_distances(m: Metric, part: dict, prefix: str) -> Iterable[Line]:
+def show_distances(m: Metric, part: dict) -> Iterable[Line]:
     "Each as it is usually given: KID times 1000, FID with its count."
+    prefix = '' if m.name == 'distances' else f'{m.name}_'
     for kind, scale in dict(kid=1000, fid=1).items():
-        made, real = (part.get(f'{prefix}{kind}_{who}') for who in ('made', 'real'))
-        if made:
+        if made := part.get(f'{prefix}{kind}_made'):
             title = 'KID × 1000' if kind == 'kid' else f'FID@{made["made"]}'
             error = scale * made['error'] if 'error' in made else None
+            real = part.get(f'{prefix}{kind}_real')
             there = scale * real[kind] if real else None
             yield Line(f'pictures: {title} ({m.unit})', scale * made[kind], error, m.better, there)
 
@@ -632,31 +557,19 @@ def not_apart(results: list[dict]) -> Iterable[str]:
         yield 'Too few held-out pictures for two parts: distances are to the pictures of the captions themselves.'
 
 # %% ../../nbs/measuring/evaluation.ipynb #e9b68c3b
-add(
-    Metric(
-        'distances',
-        'pictures: KID and FID',
-        "distance from real pictures in the features of the shipped model's image tower",
-        lambda c: take_distances(c.tower, ''),
-        part='pictures',
-        unit="nano's tower",
-        better='lower',
-        show=lambda m, part: show_distances(m, part, ''),
-        below=not_apart,
-    ),
-    Metric(
-        'inception',
-        'pictures: KID and FID',
-        'distance from real pictures in the features of Inception',
-        lambda c: take_distances(c.inception, 'inception_'),
-        part='pictures',
-        unit='Inception',
-        better='lower',
-        needs='inception',
-        show=lambda m, part: show_distances(m, part, 'inception_'),
-        below=not_apart,
-    ),
-)
+_distance = dict(part='pictures', better='lower', show=show_distances, below=not_apart)
+
+
+@metric('distances', 'pictures: KID and FID', unit="nano's tower", **_distance)
+def take_distances(c: Context):
+    "distance from real pictures in the features of the shipped model's image tower"
+    return distances(c.tower)
+
+
+@metric('inception', 'pictures: KID and FID', unit='Inception', needs='inception', **_distance)
+def take_inception(c: Context):
+    "distance from real pictures in the features of Inception"
+    return distances(c.inception, 'inception_')
 
 # %% ../../nbs/measuring/evaluation.ipynb #3c44d5a5
 def legend() -> str:  # Markdown
@@ -682,7 +595,9 @@ def measure(c: Context) -> dict:
     "The parts of a result."
     out = {}
     for m in chosen(c):
-        (out.setdefault(m.part, {}) if m.part else out).update(m.take(c))
+        got = m.take(c)
+        part = out.setdefault(m.part, {}) if m.part else out
+        part.update(stats(m.name, got) if isinstance(got, Tensor) else got)
     return out
 
 
