@@ -10,7 +10,7 @@ from tqdm import tqdm
 from minisd.base.core import machine, write_json
 from minisd.world.painter import render
 from minisd.inference import Pipeline
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 
 root, prompt = Path(__file__).resolve().parents[1], 'a red cabin left of a lake at sunset'
 

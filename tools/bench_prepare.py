@@ -11,7 +11,7 @@ from tqdm import tqdm
 from minisd.base.core import machine, write_json
 from minisd.world.painter import render
 from minisd.world.scenes import scene_of
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.pictures.prepare import PrepareConfig, encode, prepare_piece
 from minisd.pictures.sources import open_source
 

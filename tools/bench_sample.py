@@ -11,7 +11,7 @@ from minisd.clip import CLIP, Tokenizer
 from minisd.base.core import cpu_has_bf16, machine, read_json, write_json
 from minisd.world.dataset import World
 from minisd.inference import Pipeline
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.unet import ModelConfig, UNet
 from minisd.vae import VAE
 

@@ -16,7 +16,7 @@ from minisd.sampling.batcher import Batcher, Ticket, off_by
 from minisd.apps.cli import DEMO
 from minisd.base.core import DTYPES, cpu_has_bf16, machine, read_json, write_json
 from minisd.inference import Pipeline
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.apps.serve import ServerConfig
 
 root = Path(__file__).resolve().parents[1]

@@ -136,7 +136,7 @@ def main():
         return
     from tqdm import tqdm
     from minisd.base.core import machine, pick_dtype, read_json, write_json
-    from minisd.measuring.metrics import commit
+    from minisd.base.core import commit
 
     rounds, file = 1 if '--quick' in sys.argv else 2, root / 'data' / 'results' / 'threads_bench.json'
     chosen = [w for w in WORK if w in sys.argv] or list(WORK)

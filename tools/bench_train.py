@@ -14,7 +14,7 @@ from minisd.training.cache import cache_latents
 from minisd.clip import CLIP, Tokenizer
 from minisd.base.core import attention_kernel, autocast, generator, machine, pick_device, pick_dtype, write_json
 from minisd.flow import flow_loss
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.train import EMA, TrainConfig, keep_layout, load_pairs, make_optimizer, recipe, to_device, unet_batches
 from minisd.unet import ModelConfig, UNet
 from minisd.vae import VAE

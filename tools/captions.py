@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from minisd.base.core import machine, read_json, write_json
 from minisd.lab.captions import EXPERIMENTS, Bench, Condition, Effort, captions_figure, key, learn, measure
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 
 small = '--small' in sys.argv
 out = Path(sys.argv[sys.argv.index('--small') + 1]) if small else Path(__file__).resolve().parents[1]

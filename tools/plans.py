@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from minisd.base.core import machine, write_json
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.measuring.plan import plan
 from minisd.train import recipe
 

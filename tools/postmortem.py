@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from minisd.base.core import machine, read_json, write_json
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.lab.postmortem import (
     CASES,
     LEFT,

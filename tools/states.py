@@ -16,7 +16,8 @@ from minisd.base.core import machine, read_json, write_json
 from minisd.world.dataset import World
 from minisd.inference import Pipeline
 from minisd.world.probe import HEADS, labels
-from minisd.measuring.metrics import commit, recall
+from minisd.base.core import commit
+from minisd.measuring.metrics import recall
 from minisd.train import cache_texts, load_pairs, recipe, train_clip
 from minisd.unet import CrossAttention, ModelConfig
 

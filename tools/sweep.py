@@ -12,7 +12,7 @@ from minisd.base.core import generator, machine, read_json, write_json
 from minisd.world.dataset import World
 from minisd.flow import SOLVERS, density_grid, fitted, heun, time_grid
 from minisd.inference import Pipeline
-from minisd.measuring.metrics import commit
+from minisd.base.core import commit
 from minisd.world.probe import load_probe, score
 
 root = Path(__file__).resolve().parents[1]

@@ -7,8 +7,8 @@ __all__ = ['FOLDERS', 'app', 'Encoding', 'Model', 'Steps', 'Guidance', 'Solver',
            'at_home', 'Commands', 'say_version', 'options', 'source_options', 'parse_set', 'train', 'draw_curves',
            'make_plan', 'report_captions', 'parse_bounds', 'prepare_source', 'check_out', 'out_names', 'read_prompts',
            'open_pipeline', 'seed_after', 'batches', 'generate', 'blocks', 'set_option', 'paint', 'repl', 'replay_file',
-           'info', 'fit_sampler', 'demo', 'import_files', 'parse_network', 'evaluate', 'serve_model', 'print_anything',
-           'error_line', 'run', 'main']
+           'info', 'fit_sampler', 'demo', 'import_files', 'evaluate', 'serve_model', 'print_anything', 'error_line',
+           'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import os, re, sys
@@ -845,18 +845,6 @@ def import_files(
     print(import_v1(vae, clip, unet, tokenizer, out, weights, null))
 
 # %% ../../nbs/apps/cli.ipynb #92a6741b
-def parse_network(
-    text: str | None,  # "ARCHITECTURE=FILE"
-) -> tuple[str, str] | None:
-    "An open_clip network from the command line."
-    if text is None:
-        return None
-    name, eq, file = text.partition('=')
-    if not (name and eq and file):
-        raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
-    return name, os.path.expanduser(file)
-
-
 @app.command()
 def evaluate(
     models: Annotated[
@@ -904,7 +892,6 @@ def evaluate(
         check_out(out, pictures=False)
     elif out:
         check_out(out / 'evaluation.json', pictures=False)
-    network = parse_network(open_clip)
     options = source_options(
         data,
         holdout=holdout,
@@ -916,12 +903,18 @@ def evaluate(
         encoding=encoding,
         column=class_column,
     )
-    from minisd.measuring.evaluation import assess, comparison, write
+    from minisd.measuring.evaluation import EvaluateConfig, comparison, write
+    from minisd.measuring.evaluation import evaluate as measured
+
+    names = dict(image='image_column', text='text_column', column='class_column')
+    asked = dict(data=data, n=n, steps=steps, guidance=guidance, seed=seed, batch=batch, style=style)
+    asked |= dict(inception=inception, open_clip=open_clip) | {names.get(k, k): v for k, v in options.items()}
+    cfg = EvaluateConfig(**asked)
 
     models = models or ['nano']
     for m in models:
         open_pipeline(m)  # say what is wrong with any before the first is measured
-    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models]
+    results = [measured(m, cfg) for m in models]
     print(comparison(results))
     for f in write(results, out) if out else ():
         print(f)

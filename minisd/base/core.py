@@ -8,10 +8,10 @@ __all__ = ['SEEDS', 'DTYPES', 'PACKAGE', 'WEIGHTS', 'FULL', 'NO_LOCKS', 'NO_GUAR
            'from_unit', 'generator', 'home', 'DiskFull', 'is_full', 'plain_path', 'one_line_if_full', 'beside', 'flush',
            'write_atomic', 'write_new', 'take_name', 'write_json', 'ended', 'owned', 'check_guard', 'follow_parent',
            'check_encoding', 'decode_text', 'lines_of', 'to_dict', 'from_dict', 'read_json', 'read_weights',
-           'load_state', 'Pretrained', 'machine', 'count_params']
+           'load_state', 'Pretrained', 'machine', 'commit', 'count_params']
 
 # %% ../../nbs/base/core.ipynb #9efe8d5d
-import codecs, errno, json, os, re, threading
+import codecs, errno, json, os, platform, re, subprocess, threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, fields, is_dataclass
@@ -560,16 +560,20 @@ class Pretrained:
 # %% ../../nbs/base/core.ipynb #2379f4b8
 def machine() -> dict:
     "Processor, cores, GPU, Python and torch, for result files."
-    import platform
-
     name, info = platform.processor() or platform.machine(), Path('/proc/cpuinfo')
-    if info.is_file():
-        name = next(
-            (l.split(':', 1)[1].strip() for l in info.read_text().splitlines() if l.startswith('model name')), name
-        )
+    if info.is_file() and (told := re.search(r'model name\s*:\s*(.+)', info.read_text())):
+        name = told[1].strip()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(cpu=name, cores=cores, gpu=gpu, python=platform.python_version(), torch=torch.__version__.split('+')[0])
+
+
+def commit() -> str | None:
+    "The checked-out commit of the repository that this package lies in, if it lies in one."
+    if not (PACKAGE.parent / '.git').exists():
+        return None
+    r = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=PACKAGE, capture_output=True, text=True)
+    return r.stdout.strip() or None
 
 # %% ../../nbs/base/core.ipynb #24a27fb2
 def count_params(model: nn.Module) -> int:

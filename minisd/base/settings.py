@@ -71,6 +71,8 @@ class Setting:
         name = name or self.name
         if value is None and self.optional:
             return None
+        if self.choices is not None and get_origin(self.type) is tuple:
+            return tuple(choice(name, v, self.choices) for v in value)
         if self.choices is not None:
             return choice(name, value, self.choices)
         if self.type is bool:
