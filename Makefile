@@ -77,7 +77,7 @@ plan: .venv/.ok          # memory and hours on a T4, computed without one, into 
 
 gallery: .venv/.ok       # the pictures of the site's gallery, with their settings in the files
 	rm -rf figures/gallery
-	minisd generate .ci/site/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
+	minisd generate nbs/site/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
 
 readme: .venv/.ok        # README's tables, from data/results
 	python .ci/readme.py
