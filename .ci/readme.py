@@ -52,8 +52,8 @@ def scores() -> str:
     percent = lambda k: [f'{100 * nano[of][k]:.1f} %' for of in ('score', 'ceiling')]
     return (
         f'{md("right | nano | real pictures", [[name, *percent(k)] for k, name in names.items()])}\n\n'
-        f'For {nano["settings"]["captions"]:,} captions that training never saw: what a small network, the probe, reads '
-        'back from the pictures, and from real ones.'
+        f'For {nano["settings"]["captions"]:,} captions that training never saw: what a small network, the probe, '
+        'reads back from the pictures, and from real ones.'
     )
 
 
@@ -62,7 +62,7 @@ def training() -> str:
     t, s, base = nano['training'], short['training'], dict(enumerate(tables.sizes('base')))
     hours = sum(r['hours'] for r in tables.planned['rows'] if r['preset'] == 'base')
     return (
-        f'As it is, training `nano` takes {s["minutes"]:.0f} minutes on {s["machine"]["cores"]} cores and gets '
+        f'As it is, training `nano` takes {s["minutes"]:.1f} minutes on {s["machine"]["cores"]} cores and gets '
         f'{short["score"]["subject"]:.0%} of the subjects right; the weights in the package took {t["minutes"]:.0f} '
         f'minutes and get {nano["score"]["subject"]:.0%}. The same code has v1\'s architecture as preset `base`: 512 × '
         f'512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a free Colab T4. It is tested '

@@ -29,6 +29,7 @@ IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
 MARK = re.compile(r'^<!-- /?\w+ -->\n?', re.M)  # of blocks that .ci/readme.py writes
 LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)')
 TERM = re.compile(r'^\*\*(.+)\*\*\n: (.+)$', re.M)  # a glossary's, as a definition list
+TITLE = re.compile(r'# .*(\n+>.*)?')  # of a notebook, with the line that says what it is
 BAR = re.compile(r'\d+%\|')
 FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
 LONG = 30  # lines of code that are shown without a click
@@ -389,7 +390,8 @@ def convert(file: Path, names: Names, by_module: dict):
             cells.append(c)
         elif c.cell_type == 'code' and not hidden(c.source):
             cells += split(c, file)
-    cells[0].source += head(file, module)
+    title = TITLE.match(cells[0].source)[0].rstrip()
+    cells[0].source = f'{title}{head(file, module)}\n\n{cells[0].source[len(title) :].strip()}'
     if module and by_module.get(module):
         entries = '\n\n'.join(entry(d, link) for d in by_module[module])
         cells.append(new_markdown_cell(f'## Reference\n\n```{{py:module}} {module}\n```\n\n{entries}'))
