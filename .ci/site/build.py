@@ -37,12 +37,17 @@ HEAVY = 200_000  # bytes of a figure
 problems = []  # each a line; any of them fails the build
 
 
+def joined(source: str) -> list[str]:
+    "Lines of a cell; a directive that goes on, on lines with more than one space after `#|`, as one."
+    return re.sub(r'\n#\|\s{2,}(?=\S)', ' ', source).splitlines()
+
+
 def directives(source: str) -> dict:
-    return dict(m.groups() for m in map(DIRECTIVE.match, source.splitlines()) if m)
+    return dict(m.groups() for m in map(DIRECTIVE.match, joined(source)) if m)
 
 
 def without_directives(source: str) -> str:
-    return '\n'.join(l for l in source.splitlines() if not DIRECTIVE.match(l)).strip()
+    return '\n'.join(l for l in joined(source) if not DIRECTIVE.match(l)).strip()
 
 
 @dataclass
