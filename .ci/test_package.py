@@ -160,7 +160,7 @@ def test_nothing_unpickles():
 def colab_install(theirs: dict) -> list[str]:
     "The command that the Colab notebook's install cell runs on a machine that has these versions and nothing else."
     cells = json.loads((root / 'nbs' / 'training' / 'colab.ipynb').read_text())['cells']
-    install = next(''.join(c['source']) for c in cells if '#@title Install' in ''.join(c['source']))
+    install = next(''.join(c['source']) for c in cells if '@title Install' in ''.join(c['source']))
     body = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from ')))
     bare, commands = Space(util=Space(find_spec=lambda name: None)), []
     run = Space(run=lambda command, **_: commands.append(command))
