@@ -60,7 +60,7 @@ LAUNCH = (  # accelerate's, with two gloo processes on a CPU
 
 def launched(out, *more, program=('-m', 'minisd'), stage='all', steps=4):
     "Run the command line in two processes."
-    options = f'train {stage} --out {out} --steps {steps} --batch 4'.split()
+    options = ['train', stage, '--out', str(out), '--steps', str(steps), '--batch', '4']
     command = [sys.executable, *LAUNCH, *program, *options, *fields(**SET), *more]
     r = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     assert r.returncode == 0, r.stderr[-3000:]
@@ -175,7 +175,7 @@ main(sys.argv[1:])
 def test_a_second_run_ends_at_once_and_a_killed_one_goes_on(tmp_path):
     "The second leaves the first alone; SIGKILL leaves no lock, and what is done again gets the same numbers."
     out = tmp_path / 'run'
-    args = [*f'train vae --out {out} --steps 5 --batch 4'.split(), *fields(**SET | dict(save_every=2))]
+    args = [*'train vae --steps 5 --batch 4 --out'.split(), str(out), *fields(**SET | dict(save_every=2))]
     r = subprocess.run([sys.executable, '-c', KILLED, *args], capture_output=True, text=True, timeout=3000)
     assert r.returncode == -signal.SIGKILL, r.stderr[-3000:]
     assert f'2 minisd: error: {out}: another run is at work there (process ' in r.stdout, r.stdout
@@ -199,8 +199,8 @@ def ended(process):
 
 def test_a_killed_run_leaves_no_workers(tmp_path):
     "SIGKILL while the world is drawn."
-    options = f'train vae --out {tmp_path / "run"} --set pictures=200000'.split()
-    command = [sys.executable, '-m', 'minisd', *options]
+    options = 'train vae --set pictures=200000 --out'.split()
+    command = [sys.executable, '-m', 'minisd', *options, str(tmp_path / 'run')]
     run = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 600
     while not run.children(recursive=True):
