@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: .venv/.ok
 	minisd demo
 
-setup: .venv/.dev        # .venv with everything that working on it needs
+setup: .venv/.dev        # .venv with everything that working on it needs, and the hooks of git
+	git config --local include.path ../.gitconfig
 
 check: .venv/.dev        # a minute or two: sync, lint, layers, README, and the notebooks that differ from main
 	python .ci/test.py check

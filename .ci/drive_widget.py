@@ -13,13 +13,9 @@ import nbformat
 
 root = Path(__file__).resolve().parents[1]
 CELLS = [
-    '''from minisd.world.painter import World
-from minisd.inference import Pipeline, fit_preview
-from minisd.apps.widget import widget'''
-    '''pipe = Pipeline.from_pretrained('nano')
-pipe.sampling = dict(preview=fit_preview(pipe.vae, World(n=32).images()/127.5 - 1)) | pipe.sampling
-box = widget(pipe, seed=42)
-box''',
+    '''from minisd.inference import Pipeline
+from minisd.apps.widget import widget''',
+    "box = widget(Pipeline.from_pretrained('nano'), seed=42)\nbox",
     'print("joins", box.running); box.wait(); print("joined")',
     'print("free", box.running)',
 ]

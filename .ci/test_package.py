@@ -192,3 +192,14 @@ def test_extras_that_are_named_exist():
     named = {e for f in files for e in find.findall(f.read_text(encoding='utf-8'))}
     there = set(metadata('minisd').get_all('Provides-Extra'))
     assert {'cuda', 'colab', 'data', 'serve'} <= named <= there, named - there
+
+
+def test_what_is_stored_is_explained():
+    "data/README.md names every result and every figure."
+    from fnmatch import fnmatch
+
+    named = re.findall(r'`([\w./*]+)`', (root / 'data' / 'README.md').read_text(encoding='utf-8'))
+    patterns = [os.path.normpath(os.path.join('data', n)) + ('/*' if n.endswith('/') else '') for n in named]
+    stored = [f for f in tracked() if f.startswith(('data/', 'figures/')) and f != 'data/README.md']
+    left = [f for f in stored if not any(fnmatch(f, p) for p in patterns)]
+    assert not left and stored, left

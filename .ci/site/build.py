@@ -443,7 +443,8 @@ def prepare():
     names = Names(by_module)
     for f in notebooks:
         convert(f, names, by_module)
-    shutil.copy(root / '.github' / 'CONTRIBUTING.md', src / 'contributing.md')
+    file, page = root / '.github' / 'CONTRIBUTING.md', Path('contributing.md')
+    (src / page).write_text(relink(file.read_text(encoding='utf-8'), file, page), encoding='utf-8')
     copy_figures()
     contents(json.loads((here / 'contents.json').read_text(encoding='utf-8')))
     places = {d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}
