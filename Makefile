@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: .venv/.ok
 	minisd demo
 
-setup: .venv/.dev        # .venv with everything that working on it needs
+setup: .venv/.dev        # .venv with everything that working on it needs, and the hooks of git
+	git config --local include.path ../.gitconfig
 
 check: .venv/.dev        # a minute or two: sync, lint, layers, README, and the notebooks that differ from main
 	python .ci/test.py check
@@ -77,7 +78,7 @@ plan: .venv/.ok          # memory and hours on a T4, computed without one, into 
 
 gallery: .venv/.ok       # the pictures of the site's gallery, with their settings in the files
 	rm -rf figures/gallery
-	minisd generate .ci/site/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
+	minisd generate nbs/site/gallery.txt --seed 0 --out 'figures/gallery/{i}.png'
 
 readme: .venv/.ok        # README's tables, from data/results
 	python .ci/readme.py
