@@ -7,8 +7,10 @@ import torch
 
 from minisd.base.core import read_json, write_json
 from minisd.world.dataset import World
-from minisd.inference import Pipeline, fit_sampling
+
 from minisd.measuring.evaluation import EvaluateConfig, evaluate
+from minisd.inference import Pipeline
+from minisd.sampling.fitting import fit_sampling
 from minisd.train import STAGES
 from minisd.base.core import to_unit
 from minisd.base.viz import curves, read_log

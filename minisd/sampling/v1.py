@@ -370,6 +370,6 @@ def import_v1(
     )
     write_json(
         out / 'model_index.json',
-        dict(_class_name='Pipeline', **parts, defaults=dict(steps=20, guidance_scale=7.5, shift=1.0)),
+        dict(_class_name='Pipeline', **parts, defaults=dict(guidance_scale=7.5)),  # as its server; the rest: textbook
     )
     return out
