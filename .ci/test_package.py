@@ -1,8 +1,9 @@
 "What a notebook can't show: the package as it is installed, and the two commands' promises."
 
-import json, os, subprocess, sys, zipfile
+import json, os, re, subprocess, sys, zipfile
 from pathlib import Path
 from types import SimpleNamespace as Space
+from unittest.mock import patch
 
 import pytest
 
@@ -160,36 +161,52 @@ def test_nothing_unpickles():
         assert not any(w in text for w in ('pickle.load(', 'pickle.loads('))
 
 
-def test_colab_keeps_its_torch_and_numpy(tmp_path):
-    "The notebook's install cell, resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
-    theirs = dict(torch='2.13.0', numpy='2.1.3')
+THEIRS = dict(torch='2.13.0', numpy='2.1.3')  # what Colab has
+
+
+def training_install() -> list[list[str]]:
+    "Commands of the install cell of the notebook that trains."
     cells = json.loads((root / 'nbs' / 'training' / 'colab.ipynb').read_text())['cells']
-    install = next(''.join(c['source']) for c in cells if '#@title Install' in ''.join(c['source']))
+    install = next(''.join(c['source']) for c in cells if re.search(r'#\s?@title Install', ''.join(c['source'])))
     body, commands = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from '))), []
     bare = Space(util=Space(find_spec=lambda name: None))
-    exec(
-        body,
-        dict(
-            importlib=bare,
-            sys=sys,
-            version=theirs.get,
-            subprocess=Space(run=lambda command, **_: commands.append(command)),
-        ),
-    )
-    [command], report = commands, tmp_path / 'report.json'
-    here = [f'minisd[cuda] @ {root.as_uri()}' if a.startswith('minisd') else a for a in command]
+    run = Space(run=lambda command, **_: commands.append(command))
+    exec(body, dict(importlib=bare, sys=sys, version=THEIRS.get, subprocess=run))
+    return commands
+
+
+def chapter_install() -> list[list[str]]:
+    "Commands of the first cell of a chapter."
+    from minisd.base import colab
+
+    with (
+        patch.object(colab, 'version', THEIRS.get),
+        patch.object(colab.subprocess, 'run') as run,
+        patch.object(colab.os, 'chdir'),
+    ):
+        colab.set_up()
+    return [c.args[0] for c in run.call_args_list if '--no-deps' not in c.args[0]]
+
+
+@pytest.mark.parametrize(
+    'install, extra, needs',
+    [
+        (training_install, 'cuda', {'bitsandbytes'}),
+        (chapter_install, 'colab', {'bitsandbytes', 'nbdev', 'torchdiffeq'}),
+    ],
+)
+def test_colab_keeps_its_torch_and_numpy(tmp_path, install, extra, needs):
+    "Resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
+    [command] = [c for c in install() if 'pip' in c]
+    here = [f'minisd[{extra}] @ {root.as_uri()}' if f'minisd[{extra}]' in a else a for a in command]
     assert here != command
-    subprocess.run(
-        [*here, '--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report],
-        check=True,
-        capture_output=True,
-    )
-    got = {
-        i['metadata']['name'].lower(): i['metadata']['version'].split('+')[0]
-        for i in json.loads(report.read_text())['install']
-    }
-    assert {p: got[p] for p in theirs} == theirs
-    assert {'minisd', 'bitsandbytes', 'accelerate'} <= got.keys()
+    report = tmp_path / 'report.json'
+    dry = ['--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report]
+    subprocess.run([*here, *dry], check=True, capture_output=True)
+    found = [i['metadata'] for i in json.loads(report.read_text())['install']]
+    got = {m['name'].lower(): m['version'].split('+')[0] for m in found}
+    assert {p: got[p] for p in THEIRS} == THEIRS
+    assert {'minisd', 'accelerate'} | needs <= got.keys()
 
 
 def test_extras_that_are_named_exist():
