@@ -768,7 +768,8 @@ def fit_sampler(
     from minisd.base.core import owned, write_json
     from minisd.pictures.images import ImageFolder
     from minisd.world.dataset import World
-    from minisd.inference import fit_sampling, shipped
+    from minisd.inference import shipped
+    from minisd.sampling.fitting import fit_sampling
     from minisd.base.core import to_unit
 
     if str(model) in shipped():

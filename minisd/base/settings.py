@@ -20,13 +20,13 @@ def setting(
     low: float | None = None,  # smallest value allowed
     high: float | None = None,  # largest value allowed
     choices: Iterable | Callable[[], Iterable] | None = None,  # what it may be; a function is asked each time
+    check: Callable[[str, Any], Any] | None = None,  # check(name, value) -> value, for a rule of its own; `ValueError`
     names: dict[str, str | None] | None = None,  # surface -> what it is called there; None: it isn't offered there
     **more,  # for one surface alone, such as `metavar`
 ) -> Field:
     "A field of a dataclass that knows what it means and what it may be."
-    return field(
-        default=default, metadata=dict(help=help, low=low, high=high, choices=choices, names=names or {}, **more)
-    )
+    said = dict(help=help, low=low, high=high, choices=choices, check=check, names=names or {})
+    return field(default=default, metadata=said | more)
 
 # %% ../../nbs/base/settings.ipynb #24b2eec2
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Setting:
         name = name or self.name
         if value is None and self.optional:
             return None
+        if own := self.said.get('check'):
+            return own(name, value)
         if self.choices is not None and get_origin(self.type) is tuple:
             return tuple(choice(name, v, self.choices) for v in value)
         if self.choices is not None:
