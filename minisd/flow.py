@@ -211,7 +211,7 @@ def ab_weights(
     powers = torch.arange(len(times), dtype=torch.float64)
     return torch.linalg.solve(tau[None] ** powers[:, None], 1 / (powers + 1)).tolist()
 
-# %% ../nbs/03_flow.ipynb #0b787fa9
+
 class Seen(NamedTuple):
     "What Adams–Bashforth remembers of a step."
 
@@ -219,7 +219,7 @@ class Seen(NamedTuple):
     v: Tensor  # the velocity there
     x: Tensor  # the state that it led to
 
-
+# %% ../nbs/03_flow.ipynb #0b787fa9
 def adams_bashforth(k: int, velocity: Callable, x: Tensor, t: float, u: float, past: list[Seen]) -> Tensor:
     "A step with the last `k` velocities, or as many as there are; `past` holds the last `k` steps."
     v = velocity(x, t)
