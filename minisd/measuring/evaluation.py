@@ -115,7 +115,7 @@ def held_pairs(
     data = plain_path(data)
     source = open_source(data, **options)
     say_notes(source)
-    own = options.get('split') or next(
+    own = source.reading.split or next(
         (s for s in VALIDATION if s in source.splits and source.split), None
     )  # a split that was asked for is taken whole
     if own and holdout is not None:

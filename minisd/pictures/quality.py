@@ -406,7 +406,7 @@ class Concepts:
             ratio[f'{a} to {b}'] = round(self.captions[a] / n, 4) if (n := self.captions[b]) else None
         return dict(captions=self.n, lists=lists, none=self.none, ratio=ratio)
 
-
+# %% ../../nbs/pictures/quality.ipynb #b086ff6e
 def concept_audit(
     texts: Iterable[str],  # captions
     lists: dict[str, Iterable[str]] | None = None,  # name -> words or phrases; None: nature against objects

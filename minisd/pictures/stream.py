@@ -174,7 +174,7 @@ class Update:
     def __len__(self) -> int:
         return len(self.rows)
 
-
+# %% ../../nbs/pictures/stream.ipynb #fa71b684
 class Stream:
     "Updates from a source, in an order that can be gone on with, decoded in the background."
 
@@ -202,27 +202,25 @@ class Stream:
         images[self.rank :: self.world]
         return Update(rows, images), self.order.place
 
+    def next(
+        self,
+        step: int | None = None,  # which update the caller expects; None: any
+    ) -> Update:
+        "The next update; rows that can't be used are named in a warning."
+        if step is not None and step != self.updates:
+            at = f'stands at {self.updates}: its state is not that of the run'
+            raise ValueError(f'update {step} is asked of a stream that {at}')
+        update, self.place = (self.pending or self.worker.submit(self.make)).result()
+        self.updates, self.pending = self.updates + 1, self.worker.submit(self.make)
+        self.warn()
+        return update
+
     def close(self):
         "End the threads; the stream can't be used after it."
         for p in self.worker, self.pool:
             p.shutdown(cancel_futures=True)
 
 # %% ../../nbs/pictures/stream.ipynb #9bcf554c
-@patch
-def next(
-    self: Stream,
-    step: int | None = None,  # which update the caller expects; None: any
-) -> Update:
-    "The next update; rows that can't be used are named in a warning."
-    if step is not None and step != self.updates:
-        at = f'stands at {self.updates}: its state is not that of the run'
-        raise ValueError(f'update {step} is asked of a stream that {at}')
-    update, self.place = (self.pending or self.worker.submit(self.make)).result()
-    self.updates, self.pending = self.updates + 1, self.worker.submit(self.make)
-    self.warn()
-    return update
-
-
 @patch
 def warn(self: Stream):
     "Name the rows that were found to be of no use since the last time."
