@@ -99,7 +99,7 @@ def probe_loss(logits: list[Tensor], y: Tensor) -> Tensor:
     "Sum of the heads' cross-entropies."
     return sum(F.cross_entropy(o, y[:, k], ignore_index=-100) for k, o in enumerate(logits))
 
-
+# %% ../../nbs/world/probe.ipynb #72b93e25
 def train_probe(
     out: str | Path,  # folder for config.json, model.safetensors (float16) and card.json
     n: int = 30_000,  # training pictures
