@@ -312,7 +312,7 @@ def ended(pid: int | None) -> bool:
         pass
     return False
 
-
+# %% ../../nbs/base/core.ipynb #78d1e24f
 @contextmanager
 def owned(
     folder: str | Path,  # made if need be

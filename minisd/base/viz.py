@@ -100,7 +100,8 @@ def slider(
         (
             f'<label style="{row}"><span style="min-width:4.5em">{html.escape(name)}</span>',
             f'<input type="range" min="0" max="{len(values) - 1}" value="{start}" aria-valuetext="{shown}" ',
-            f'data-values="{html.escape(json.dumps(values))}" oninput="{html.escape(MOVE)}" style="flex:1;min-width:0">',
+            f'data-values="{html.escape(json.dumps(values))}" oninput="{html.escape(MOVE)}" ',
+            'style="flex:1;min-width:0">',
             f'<output style="min-width:3.5em;white-space:nowrap">{shown}</output></label>',
         )
     )
