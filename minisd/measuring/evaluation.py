@@ -33,6 +33,7 @@ from minisd.measuring.metrics import (
     flow_bins,
     interval,
     lpips,
+    mean_error,
     psnr,
     recall,
     reconstruct,
@@ -352,9 +353,7 @@ def stats(
     values: Tensor,  # a number a picture; NaN: it has none
 ) -> dict:  # the mean and its standard error
     "A plain number's part of a result."
-    v = values[~values.isnan()]
-    error = (v.std() / len(v) ** 0.5).item() if len(v) > 1 else None
-    return {name: v.mean().item() if len(v) else None, f'{name}_error': error}
+    return dict(zip((name, f'{name}_error'), mean_error(values)))
 
 # %% ../../nbs/measuring/evaluation.ipynb #35f64f84
 def vae_bar(results: list[dict]) -> Iterable[str]:
