@@ -7,9 +7,10 @@ import torch
 
 from minisd.base.core import read_json, write_json
 from minisd.world.dataset import World
+
+from minisd.measuring.evaluation import EvaluateConfig, evaluate
 from minisd.inference import Pipeline
 from minisd.sampling.fitting import fit_sampling
-from minisd.measuring.metrics import evaluate
 from minisd.train import STAGES
 from minisd.base.core import to_unit
 from minisd.base.viz import curves, read_log
@@ -38,8 +39,7 @@ def stage(name):
 
 def measured(model):
     "Scores of the model, and how the run made it."
-    result = evaluate(model, n=1000)
-    result['settings']['model'] = name or 'nano'
+    result = evaluate(model, EvaluateConfig(n=1000)) | dict(model=name or 'nano')
     m = read_json(run / 'machine.json')
     result['training'] = {s: stage(s) for s in STAGES} | dict(minutes=m.pop('minutes'), machine=m)
     return result
@@ -48,7 +48,7 @@ def measured(model):
 def again():
     "The shipped weights measured anew, as after a change of how they are sampled; what is known of their training stays."
     was = read_json(root / 'data' / 'results' / 'nano.json')
-    result = evaluate('nano', n=1000) | {k: was[k] for k in ('training', 'parameters')}
+    result = evaluate('nano', EvaluateConfig(n=1000)) | {k: was[k] for k in ('training', 'parameters')}
     result['megabytes'] = round(sum(f.stat().st_size for f in dest.rglob('*') if f.is_file()) / 2**20, 2)
     for f in (root / 'data' / 'results' / 'nano.json', dest / 'card.json'):
         write_json(f, result)

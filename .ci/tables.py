@@ -28,9 +28,9 @@ nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, plann
 
 def results():
     "Score and ceiling of each attribute."
-    from minisd.measuring.metrics import table
+    from minisd.measuring.evaluation import footnote, table
 
-    return table(nano)
+    return f'{table([nano], ["attributes"])}\n\n{footnote(nano)}'
 
 
 def facts():
@@ -159,18 +159,13 @@ def neighbours():
 
 def evaluation():
     "What is measured beside the attributes, which have a table of their own."
-    from minisd.measuring.evaluation import digits, footnote, measures
-    from minisd.world.probe import ATTRIBUTES
+    from minisd.measuring.evaluation import METRICS, footnote, table
     from minisd.measuring.metrics import SD_VAE_BAR as bar
 
-    others = [
-        m for m in measures(whole) if m.name not in {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}
-    ]
-    rows = '\n'.join(f'| {m.name} | {m.better} | {m} | {digits(m.real)} |' for m in others)
     f = whole['flow']
     bins = f'| flow loss for t up to … | {" | ".join(f"{(i + 1) / 10:g}" for i in range(10))} |\n{"|---" * 11}|\n| nano | {" | ".join(f"{l:.2f}" for l in f["loss"])} |'
     return (
-        f'| measure | better | nano | real pictures |\n|---|---|---|---|\n{rows}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
+        f'{table([whole], [m for m in METRICS if m != "attributes"])}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
         f"Distances and CLIP score are in the features of nano's own towers, which need no download: they compare models measured here, and nothing else. "
         f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"] / 1e6:.1f} M parameters, {bar["on"]}). LPIPS is measured where torchvision and its weights are at hand, which here they are not.'
     )
