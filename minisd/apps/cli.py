@@ -92,7 +92,7 @@ def source_options(
     options = {k: v for k, v in given.items() if v is not None}
     if options and data.partition(':')[0] == 'world':
         name = min(options)
-        name = dict(image='image-column', text='text-column', column='class-column').get(name, name)
+        name = dict(column='class-column').get(name, name.replace('_', '-'))
         raise ValueError(f'--{name} is for a data set, and the world needs none: name a data set')
     return options
 
@@ -270,7 +270,13 @@ def report_captions(
         raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     lists, skipped = {f.stem: read_words(f, encoding) for f in words}, Counter()
     options = source_options(
-        source, text=text_column, image=image_column, split=split, template=template, recipe=recipe, encoding=encoding
+        source,
+        text_column=text_column,
+        image_column=image_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     report = caption_report(captions_of(source, n, skipped, **options), lists or None, batch)
     print(report_text(report, Path(source).name))
@@ -374,7 +380,12 @@ def prepare_source(
         seed=seed,
     )
     options = dict(
-        image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+        image_column=image_column,
+        text_column=text_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     if dry:
         print(dry_run(source, cfg, **options).partition('![')[0].rstrip())
@@ -775,7 +786,13 @@ def fit_sampler(
     if str(model) in shipped():
         raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
     options = source_options(
-        data, image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+        data,
+        image_column=image_column,
+        text_column=text_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
@@ -896,8 +913,8 @@ def evaluate(
     options = source_options(
         data,
         holdout=holdout,
-        image=image_column,
-        text=text_column,
+        image_column=image_column,
+        text_column=text_column,
         split=split,
         template=template,
         recipe=recipe,

@@ -41,7 +41,7 @@ from minisd.measuring.metrics import (
     ssim,
     zero_shot,
 )
-from ..pictures.sources import HOLDOUT, Row, Source, SourceConfig, say_notes, split_of
+from ..pictures.sources import HOLDOUT, Row, Source, SourceConfig, open_source, say_notes, split_of
 from ..pictures.stream import VALIDATION, held_rows
 from ..world.dataset import World
 from ..world.phrases import STYLES
@@ -134,13 +134,13 @@ def held_source(
     cfg: EvaluateConfig,
 ) -> tuple[Source, Callable[[str], bool] | None]:  # the source; which of its rows, by key, None: all
     "A data set's validation split, or what training holds out of it; a split that was asked for is taken whole."
-    source = cfg.open(cfg.data)
+    source = open_source(cfg.data, cfg)
     say_notes(source)
     own = cfg.split or next((s for s in VALIDATION if s in source.splits and source.split), None)
     if own and cfg.holdout is not None:
         raise ValueError(f'{cfg.data}: the split {own} is asked, all of it: leave holdout out (--holdout)')
     if own:
-        return source if source.split == own else replace(cfg, split=own).open(cfg.data), None
+        return source if source.split == own else open_source(cfg.data, cfg, split=own), None
     share = HOLDOUT if cfg.holdout is None else cfg.holdout
     return source, lambda key: split_of(key, share) == 'validation'
 
