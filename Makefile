@@ -21,8 +21,8 @@ test: .venv/.dev         # everything that a change can break: notebooks, packag
 test-slow: .venv/.dev    # what must take long: repeated kills, load, post-mortem in short, long resumes
 	python .ci/test.py slow
 
-export: .venv/.dev
-	nbdev_clean && nbdev_export
+export: .venv/.dev       # minisd/, README and the tables of the site, from the notebooks and the result files
+	nbdev_clean && nbdev_export && python .ci/readme.py
 
 run: .venv/.dev          # run the notebooks and save their outputs: make run NB=nbs/03_flow.ipynb
 	python .ci/notebooks.py $(NB)
