@@ -78,7 +78,7 @@ def training() -> str:
 
 def rooms() -> str:
     "The house, drawn from the tree."
-    return f'```\n{layers.drawing()}\n```'
+    return f'```text\n{layers.drawing()}\n```'
 
 
 def moved(text: str, old: Path, new: Path) -> str:
