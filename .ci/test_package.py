@@ -226,3 +226,32 @@ def test_what_is_stored_is_explained():
     stored = [f for f in tracked() if f.startswith(('data/', 'figures/')) and f != 'data/README.md']
     left = [f for f in stored if not any(fnmatch(f, p) for p in patterns)]
     assert not left and stored, left
+
+
+@pytest.mark.parametrize(
+    'importing, imported, allowed',
+    [
+        ('apps.cli', 'inference', True),
+        ('pictures.stream', 'pictures.sources', True),
+        ('unet', 'clip', True),
+        ('apps.cli', 'lab.captions', False),
+        ('lab.captions', 'apps.cli', False),
+        ('base.core', 'world.scenes', False),
+        ('training.cache', 'train', False),
+    ],
+)
+def test_arrows_between_rooms(monkeypatch, importing, imported, allowed):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    graph = {importing: {imported}, imported: set()}
+    assert (not layers.faults(graph)) == allowed, layers.faults(graph)
+
+
+def test_a_circle_and_a_room_without_a_floor(monkeypatch):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    circle = {'base.core': {'base.png'}, 'base.png': {'base.core'}}
+    assert 'in a circle: base.' in ''.join(layers.faults(circle))
+    assert layers.faults({'attic.box': set()}) == ['attic has no floor in layers.py']
