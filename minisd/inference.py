@@ -97,7 +97,8 @@ class Request:
 
     # fmt: off
     prompt: str | tuple[str, ...] = setting(help='what the picture shall show', check=check_prompts)
-    negative_prompt: str | tuple[str, ...] | None = setting('', 'what to stay away from', check=check_prompts)
+    negative_prompt: str | tuple[str, ...] = setting('', 'what to stay away from',
+        check=lambda name, v: check_prompts(name, '' if v is None else v))
     num_inference_steps: int | None = setting(None, 'steps of the solver', 1, 1000,
         unsaid=20, names=called('steps', model='steps'))
     guidance_scale: float | None = setting(None, 'guidance towards the prompt: 1 means none, 0 ignores the prompt',
@@ -130,7 +131,7 @@ class Request:
     @property
     def negatives(self) -> list[str]:
         "A negative prompt for each prompt."
-        null = as_list(self.negative_prompt or '')
+        null = as_list(self.negative_prompt)
         return null * (len(self.texts) // len(null))
 
 # %% ../nbs/05_inference.ipynb #b032db25
@@ -140,7 +141,7 @@ def as_list(prompts: str | tuple[str, ...]) -> list[str]:
 
 def check_together(r: Request):
     "What fields may not be beside others; `ValueError` in one line."
-    null = as_list(r.negative_prompt or '')
+    null = as_list(r.negative_prompt)
     if r.guidance_scale == 0 and any(null):
         raise ValueError(
             'negative_prompt has no meaning with guidance_scale 0, which ignores the prompt: leave one of them out'
