@@ -21,7 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..base.core import autocast, choice, count_params, number
 from ..clip import CLIP
 from ..flow import flow_loss
-from ..train import EMA, STAGES, CLIPTrainer, TrainConfig, contrast, make_optimizer
+from ..train import EMA, STAGES, CLIPTrainer, TrainConfig, contrast
+from ..training.optimizer import make_optimizer
 from ..unet import ModelConfig, UNet
 from ..vae import VAE, kl_loss, recon_loss
 
