@@ -281,6 +281,7 @@ def test_dials_turn(browser, page):
             pg.keyboard.press('End' if slider.input_value() == '0' else 'Home')
             assert place() != before[0] and says() != before[1]
 
+
 AXE = [(p, 'light') for p in 'index gallery presets results using glossary 01_clip base/viz'.split()]
 AXE += [(p, 'dark') for p in 'index 01_clip verdicts'.split()]
 
