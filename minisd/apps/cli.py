@@ -7,8 +7,8 @@ __all__ = ['FOLDERS', 'app', 'Encoding', 'Model', 'Steps', 'Guidance', 'Solver',
            'at_home', 'Commands', 'say_version', 'options', 'source_options', 'parse_set', 'train', 'draw_curves',
            'make_plan', 'report_captions', 'parse_bounds', 'prepare_source', 'check_out', 'out_names', 'read_prompts',
            'open_pipeline', 'seed_after', 'batches', 'generate', 'blocks', 'set_option', 'paint', 'repl', 'replay_file',
-           'info', 'fit_sampler', 'demo', 'import_files', 'parse_network', 'evaluate', 'serve_model', 'print_anything',
-           'error_line', 'run', 'main']
+           'info', 'fit_sampler', 'demo', 'import_files', 'evaluate', 'serve_model', 'print_anything', 'error_line',
+           'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import os, re, sys
@@ -92,7 +92,7 @@ def source_options(
     options = {k: v for k, v in given.items() if v is not None}
     if options and data.partition(':')[0] == 'world':
         name = min(options)
-        name = dict(image='image-column', text='text-column', column='class-column').get(name, name)
+        name = dict(column='class-column').get(name, name.replace('_', '-'))
         raise ValueError(f'--{name} is for a data set, and the world needs none: name a data set')
     return options
 
@@ -270,7 +270,13 @@ def report_captions(
         raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     lists, skipped = {f.stem: read_words(f, encoding) for f in words}, Counter()
     options = source_options(
-        source, text=text_column, image=image_column, split=split, template=template, recipe=recipe, encoding=encoding
+        source,
+        text_column=text_column,
+        image_column=image_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     report = caption_report(captions_of(source, n, skipped, **options), lists or None, batch)
     print(report_text(report, Path(source).name))
@@ -374,7 +380,12 @@ def prepare_source(
         seed=seed,
     )
     options = dict(
-        image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+        image_column=image_column,
+        text_column=text_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     if dry:
         print(dry_run(source, cfg, **options).partition('![')[0].rstrip())
@@ -768,13 +779,20 @@ def fit_sampler(
     from minisd.base.core import owned, write_json
     from minisd.pictures.images import ImageFolder
     from minisd.world.dataset import World
-    from minisd.inference import fit_sampling, shipped
+    from minisd.inference import shipped
+    from minisd.sampling.fitting import fit_sampling
     from minisd.base.core import to_unit
 
     if str(model) in shipped():
         raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
     options = source_options(
-        data, image=image_column, text=text_column, split=split, template=template, recipe=recipe, encoding=encoding
+        data,
+        image_column=image_column,
+        text_column=text_column,
+        split=split,
+        template=template,
+        recipe=recipe,
+        encoding=encoding,
     )
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
@@ -845,18 +863,6 @@ def import_files(
     print(import_v1(vae, clip, unet, tokenizer, out, weights, null))
 
 # %% ../../nbs/apps/cli.ipynb #92a6741b
-def parse_network(
-    text: str | None,  # "ARCHITECTURE=FILE"
-) -> tuple[str, str] | None:
-    "An open_clip network from the command line."
-    if text is None:
-        return None
-    name, eq, file = text.partition('=')
-    if not (name and eq and file):
-        raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
-    return name, os.path.expanduser(file)
-
-
 @app.command()
 def evaluate(
     models: Annotated[
@@ -904,24 +910,29 @@ def evaluate(
         check_out(out, pictures=False)
     elif out:
         check_out(out / 'evaluation.json', pictures=False)
-    network = parse_network(open_clip)
     options = source_options(
         data,
         holdout=holdout,
-        image=image_column,
-        text=text_column,
+        image_column=image_column,
+        text_column=text_column,
         split=split,
         template=template,
         recipe=recipe,
         encoding=encoding,
         column=class_column,
     )
-    from minisd.measuring.evaluation import assess, comparison, write
+    from minisd.measuring.evaluation import EvaluateConfig, comparison, write
+    from minisd.measuring.evaluation import evaluate as measured
+
+    names = dict(image='image_column', text='text_column', column='class_column')
+    asked = dict(data=data, n=n, steps=steps, guidance=guidance, seed=seed, batch=batch, style=style)
+    asked |= dict(inception=inception, open_clip=open_clip) | {names.get(k, k): v for k, v in options.items()}
+    cfg = EvaluateConfig(**asked)
 
     models = models or ['nano']
     for m in models:
         open_pipeline(m)  # say what is wrong with any before the first is measured
-    results = [assess(m, data, n, steps, guidance, seed, batch, style, inception, network, **options) for m in models]
+    results = [measured(m, cfg) for m in models]
     print(comparison(results))
     for f in write(results, out) if out else ():
         print(f)

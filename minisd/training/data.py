@@ -177,18 +177,14 @@ class Maker:
     def stream(self, cfg: TrainConfig) -> tuple[Stream, Pairs]:
         "A stage's stream, begun when first asked for, and the validation pairs."
         if 'stream' not in self.loaded:
-            names = dict(image_column='image', text_column='text')  # what `open_source` calls them
             stream, images, texts = open_streams(
                 self.data,
                 self.mc.vae.image_size,
                 cfg.batch * cfg.accumulate,
+                cfg,
                 cfg.validation or 512,
-                cfg.holdout,
                 cfg.seed,
-                cfg.buffer,
-                self.procs.process_index,
-                self.procs.num_processes,
-                **{names.get(f, f): getattr(cfg, f) for f in settings(SourceConfig)},
+                (self.procs.process_index, self.procs.num_processes),
             )
             self.loaded['stream'] = stream, Pairs(images, [texts])
         return self.loaded['stream']
