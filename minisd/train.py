@@ -83,7 +83,9 @@ class EMA:
             model.load_state_dict(kept)
 
     def load(self, state: dict[str, Tensor], updates: int):
-        "Go on with an average that was saved."
+        "Go on with an average that was saved; `ValueError` if a part of it is missing."
+        lacks = sorted(self.state.keys() - state.keys())
+        require(not lacks, f'the saved average lacks {lacks and lacks[0]}: it is of another model')
         self.state, self.updates = {k: state[k].to(v.device) for k, v in self.state.items()}, updates
 
 # %% ../nbs/04_train.ipynb #282eb409
@@ -306,7 +308,7 @@ def to_bytes(vae: VAE, z: Tensor) -> Tensor:  # z (b, c, h, w) -> (b, 3, H, W) u
     "Pictures from latents, to look at."
     return (from_unit(decode(vae, z)) * 255).round().byte().cpu()
 
-
+# %% ../nbs/04_train.ipynb #ead4ad1d
 def held_out(job: Job, n: int = 256) -> Tensor:  # (n, 3, H, W)
     "Validation pictures, in the range that training gives its own."
     return to_unit(job.val.images[:n])
