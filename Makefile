@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: .venv/.ok          # pictures of some prompts, as a file in this folder
 	minisd demo
 
-setup: .venv/.dev        # .venv with everything that working on it needs
+setup: .venv/.dev        # .venv with everything that working on it needs, and the hooks of git
+	git config --local include.path ../.gitconfig
 
 check: .venv/.dev        # a minute or two: sync, lint, layers, README, and the notebooks that differ from main
 	python .ci/test.py check

@@ -125,7 +125,7 @@ def jobs(what: str) -> list[Job]:
         run += [
             Job('sync', [python, '.ci/sync.py']),
             Job('tidy', [python, '.ci/tidy.py', '--check']),
-            Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', 'tools', '.ci']),
+            Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', '.ci']),
             Job('layers', [python, '.ci/layers.py']),
             Job('README', [python, '.ci/readme.py', '--check']),
         ]
