@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +33,7 @@ def main() -> int:
     os.chdir(LAB)
     from IPython.core.interactiveshell import InteractiveShell
 
+    warnings.filterwarnings('ignore', "To exit: use")  # said of every SystemExit in a cell
     shell = InteractiveShell.instance()
     for source in cells(LAB / f'{a.name}.ipynb'):
         result = shell.run_cell(source)

@@ -34,8 +34,8 @@ ROOMS = dict(
     training='what the loop of 04 leans on',
     pictures='your own: found, judged, sharded, fed',
     world='what there is to see, to say, to draw',
-    base='what everybody shares',
-    site='pages: neither chapter nor module',
+    base='what all share',
+    site='pages of the site',
 )
 
 
@@ -98,9 +98,9 @@ def undrawn() -> list[str]:
     "Rooms that have no purpose, and a README that draws another house."
     there = {p.name for p in (ROOT / 'nbs').iterdir() if any(p.glob('*.ipynb'))}
     bad = [f'room {r} has no purpose in {Path(__file__).name}' for r in sorted(there - ROOMS.keys())]
-    found = re.search(r'^```\n(nbs/ .*?)\n```$', (ROOT / 'README.md').read_text(encoding='utf-8'), re.M | re.S)
+    found = re.search(r'^```text\n(nbs/ .*?)\n```$', (ROOT / 'README.md').read_text(encoding='utf-8'), re.M | re.S)
     if not found or found[1] != drawing():
-        bad.append('README.md draws another house than the tree: run make readme')
+        bad.append('README.md draws another house than the tree: run make export')
     return bad
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import layers
 import tables
-from tables import md, nano, short
 
+from minisd.base.core import read_json
 from minisd.world import scenes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,9 +27,13 @@ PAGE = 1000  # words of README
 NUMBERS = 'no one two three four five six seven eight nine ten'.split()
 
 
+def result(name: str) -> dict:
+    return read_json(ROOT / 'data' / 'results' / f'{name}.json')
+
+
 def limits() -> str:
     "What the pictures above it are, and what the model that drew them can't do."
-    seconds, machine = (tables.bench[k] for k in ('seconds', 'machine'))
+    nano, (seconds, machine) = result('nano'), (result('bench')[k] for k in ('seconds', 'machine'))
     names = 'TERRAINS', 'TIMES', 'WEATHERS', 'SIDES', 'KINDS', 'COLORS'
     terrains, times, weathers, sides, kinds, colours = (NUMBERS[len(getattr(scenes, n))] for n in names)
     return (
@@ -48,10 +52,11 @@ def millions(parts: dict) -> str:
 
 def scores() -> str:
     "One score, by attribute, beside what the probe reads from real pictures."
+    nano = result('nano')
     names = {'scene': 'time, terrain, weather', **{p: p for p in ('subject', 'colour', 'side', 'depth')}}
-    percent = lambda k: [f'{100 * nano[of][k]:.1f} %' for of in ('score', 'ceiling')]
+    rows = '\n'.join(f'| {name} | {nano["score"][k]:.1%} | {nano["ceiling"][k]:.1%} |' for k, name in names.items())
     return (
-        f'{md("right | nano | real pictures", [[name, *percent(k)] for k, name in names.items()])}\n\n'
+        f'| right | nano | real pictures |\n|---|---|---|\n{rows}\n\n'
         f'For {nano["settings"]["captions"]:,} captions that training never saw: what a small network, the probe, '
         'reads back from the pictures, and from real ones.'
     )
@@ -59,20 +64,21 @@ def scores() -> str:
 
 def training() -> str:
     "What training takes, from the smallest to what nobody has done yet."
-    t, s, base = nano['training'], short['training'], dict(enumerate(tables.sizes('base')))
-    hours = sum(r['hours'] for r in tables.planned['rows'] if r['preset'] == 'base')
+    (nano, t), (short, s) = ((r, r['training']) for r in (result('nano'), result('nano_15min')))
+    base = dict(zip(('vae', 'clip', 'unet'), tables.sizes('base')))
+    hours = sum(r['hours'] for r in result('plan')['rows'] if r['preset'] == 'base')
     return (
-        f'As it is, training `nano` takes {s["minutes"]:.1f} minutes on {s["machine"]["cores"]} cores and gets '
+        f'Training `nano` takes {s["minutes"]:.1f} minutes on {s["machine"]["cores"]} cores and gets '
         f'{short["score"]["subject"]:.0%} of the subjects right; the weights in the package took {t["minutes"]:.0f} '
         f'minutes and get {nano["score"]["subject"]:.0%}. The same code has v1\'s architecture as preset `base`: 512 × '
-        f'512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a free Colab T4. It is tested '
-        'here, but nobody has trained it yet.'
+        f'512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a free Colab T4. It is '
+        'tested here, but not trained yet.'
     )
 
 
 def rooms() -> str:
     "The house, drawn from the tree."
-    return f'```\n{layers.drawing()}\n```'
+    return f'```text\n{layers.drawing()}\n```'
 
 
 def moved(text: str, old: Path, new: Path) -> str:
@@ -107,7 +113,7 @@ def notebook(file: Path) -> str:
 
 def readme(index: str) -> str:
     "README.md, from the text of the front page's notebook."
-    parts = ['<!-- Made from nbs/index.ipynb by make readme: edit that. -->']
+    parts = ['<!-- made from nbs/index.ipynb by make export -->']
     for c in json.loads(index)['cells']:
         source = ''.join(c['source'])
         if c['cell_type'] == 'markdown':
@@ -123,7 +129,7 @@ def main() -> int:
     stale = [f for f, text in texts.items() if not f.exists() or f.read_text(encoding='utf-8') != text]
     bad = []
     if '--check' in sys.argv:
-        bad += [f'{f.relative_to(ROOT)} is not what its sources say: run make readme' for f in stale]
+        bad += [f'{f.relative_to(ROOT)} is not what its sources say: run make export' for f in stale]
     else:
         for f in stale:
             f.write_text(texts[f], encoding='utf-8')

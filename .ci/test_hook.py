@@ -87,3 +87,8 @@ def test_notebooks_differ_as_their_sources(repo):
     changed = [l for l in lines if BOOK not in l]
     assert changed[:2] == ['+# %% code 5eed0003', '+1 + 1'] and changed[2].startswith('+# → stdout '), changed
     assert len(changed) == 3
+
+
+def test_setup_installs_it():
+    said = subprocess.run(['make', '-n', 'setup'], cwd=root, capture_output=True, text=True)
+    assert 'git config --local include.path ../.gitconfig' in said.stdout, said.stdout + said.stderr

@@ -72,28 +72,21 @@ def test_wheel_samples_without_the_repository(wheel, tmp_path):
     assert r.stdout.strip() == '(64, 64)', r.stderr
 
 
+def test_laboratory_stays_at_home(wheel, tmp_path):
+    "The wheel has no laboratory, and every other module can be imported without it."
+    names = [n for n in zipfile.ZipFile(wheel).namelist() if n.endswith('.py')]
+    assert not [n for n in names if n.startswith('minisd/lab')] and 'minisd/measuring/metrics.py' in names
+    zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
+    modules = [n.removesuffix('.py').replace('/', '.') for n in names if not n.rpartition('/')[2].startswith('_')]
+    code = 'import importlib, sys; sys.path.insert(0, sys.argv[1]); [importlib.import_module(m) for m in sys.argv[2:]]'
+    r = python(code, tmp_path / 'site', *modules, flags=('-I',), cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+
+
 def test_generating_imports_nothing_heavy():
     "What sampling doesn't need stays out of its start-up."
     r = python(f'import sys, minisd.apps.cli, minisd.inference; print([m for m in {HEAVY} if m in sys.modules])')
     assert r.stdout.strip() == '[]', r.stdout + r.stderr
-
-
-@pytest.mark.slow  # minutes: every experiment trains
-def test_postmortem_in_short(tmp_path):
-    "With four updates a training every experiment runs, and the table of verdicts can be made of what it writes."
-    from minisd.base.core import read_json
-    from minisd.lab.postmortem import FINDINGS, verdict_table
-
-    r = subprocess.run(
-        [sys.executable, root / 'tools' / 'postmortem.py', '--small', tmp_path], capture_output=True, text=True
-    )
-    assert r.returncode == 0, r.stderr[-2000:]
-    results = read_json(tmp_path / 'data' / 'results' / 'v1.json')
-    assert results.keys() == read_json(root / 'data' / 'results' / 'v1.json').keys()
-    assert verdict_table(results).count('\n|') == len(FINDINGS) + 2  # with the head and its rule
-    assert {f.name for f in (tmp_path / 'figures').glob('v1_*.png')} == {
-        f.name for f in (root / 'figures').glob('v1_*.png')
-    }
 
 
 def test_demo_leaves_the_repository_clean():
@@ -126,15 +119,6 @@ def test_pictures_that_are_shown_are_there():
     assert len(shown) >= 3
     for f, alt, src in shown:
         assert alt and (f.parent / src).is_file(), (f, alt, src)
-
-
-def test_guards_stand_where_the_findings_say():
-    "Each finding names a notebook and a heading in it."
-    from minisd.lab.postmortem import FINDINGS
-
-    for name, f in FINDINGS.items():
-        headings = [l for text in markdown(root / 'nbs' / f'{f.guard[0]}.ipynb') for l in text.splitlines()]
-        assert f'## {f.guard[1]}' in headings, (name, f.guard)
 
 
 def test_checks_hold_under_optimisation():
@@ -226,3 +210,32 @@ def test_what_is_stored_is_explained():
     stored = [f for f in tracked() if f.startswith(('data/', 'figures/')) and f != 'data/README.md']
     left = [f for f in stored if not any(fnmatch(f, p) for p in patterns)]
     assert not left and stored, left
+
+
+@pytest.mark.parametrize(
+    'importing, imported, allowed',
+    [
+        ('apps.cli', 'inference', True),
+        ('pictures.stream', 'pictures.sources', True),
+        ('unet', 'clip', True),
+        ('apps.cli', 'lab.captions', False),
+        ('lab.captions', 'apps.cli', False),
+        ('base.core', 'world.scenes', False),
+        ('training.cache', 'train', False),
+    ],
+)
+def test_arrows_between_rooms(monkeypatch, importing, imported, allowed):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    graph = {importing: {imported}, imported: set()}
+    assert (not layers.faults(graph)) == allowed, layers.faults(graph)
+
+
+def test_a_circle_and_a_room_without_a_floor(monkeypatch):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    circle = {'base.core': {'base.png'}, 'base.png': {'base.core'}}
+    assert 'in a circle: base.' in ''.join(layers.faults(circle))
+    assert layers.faults({'attic.box': set()}) == ['attic has no floor in layers.py']

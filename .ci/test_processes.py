@@ -38,11 +38,11 @@ RUN = dict(batch=4, **SET)
 SMALL = """
 from dataclasses import replace
 import minisd.train as t
-nano = t.ModelConfig.preset('nano')
-vae, clip, unet = replace(nano.vae, channels=(16, 32)), replace(nano.clip, layers=1), replace(nano.unet, channels=16)
-small = replace(nano, vae=vae, clip=clip, unet=unet)
-t.ModelConfig.preset = staticmethod(lambda name: small)
-t.DEFAULTS['nano'] = dict(steps=2, guidance_scale=3., shift=1.)
+nano = t.PRESETS['nano']
+m = nano.model
+vae, clip, unet = replace(m.vae, channels=(16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
+small = replace(m, vae=vae, clip=clip, unet=unet)
+t.PRESETS['nano'] = replace(nano, model=small, sampling=t.Sampling(steps=2, solver='euler'))
 """
 MAIN = 'from minisd.apps.cli import main\nmain()\n'
 
@@ -79,12 +79,12 @@ def small():
     "Within the block, `train` trains small networks."
     import minisd.train as t
 
-    kept = vars(t.ModelConfig)['preset'], t.DEFAULTS['nano']
+    kept = t.PRESETS['nano']
     exec(SMALL, {})
     try:
         yield
     finally:
-        t.ModelConfig.preset, t.DEFAULTS['nano'] = kept
+        t.PRESETS['nano'] = kept
 
 
 @pytest.fixture(scope='module')
@@ -222,11 +222,11 @@ def test_a_killed_run_leaves_no_workers(tmp_path):
 
 def test_an_update_that_cannot_be_shared_is_one_line(tmp_path, monkeypatch):
     import accelerate
-    from minisd.train import Run, TrainConfig
+    from minisd.train import EMA, Run, TrainConfig
 
     class Two:
         num_processes, process_index, is_main_process, device = 2, 0, True, torch.device('cpu')
 
     monkeypatch.setattr(accelerate, 'Accelerator', lambda **_: Two())
     with pytest.raises(ValueError, match='must be a multiple of the 2 processes'):
-        Run(torch.nn.Linear(2, 2), TrainConfig(batch=3, accumulate=1), Path(tmp_path) / 'x')
+        Run(torch.nn.Linear(2, 2), TrainConfig(batch=3, accumulate=1), Path(tmp_path) / 'x', EMA)

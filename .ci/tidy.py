@@ -46,7 +46,7 @@ def folded(line: str) -> str:
     "A line of a cell; of a long alternative text as many as it needs."
     if not line.startswith('#| fig-alt:') or len(line.rstrip('\n')) <= WIDTH:
         return line
-    for width in range(WIDTH - 4, 60, -1):
+    for width in range(WIDTH - 5, 60, -1):
         lines = wrap(line.removeprefix('#|'), width, break_on_hyphens=False)
         if not NBDEV & {l.split()[0] for l in lines}:
             break

@@ -41,7 +41,7 @@ from minisd.measuring.metrics import (
     ssim,
     zero_shot,
 )
-from ..pictures.sources import HOLDOUT, Row, Source, SourceConfig, say_notes, split_of
+from ..pictures.sources import HOLDOUT, Row, Source, SourceConfig, open_source, say_notes, split_of
 from ..pictures.stream import VALIDATION, held_rows
 from ..world.dataset import World
 from ..world.phrases import STYLES

@@ -21,7 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..base.core import autocast, choice, count_params, number
 from ..clip import CLIP
 from ..flow import flow_loss
-from ..train import EMA, STAGES, CLIPTrainer, TrainConfig, contrast, make_optimizer
+from ..train import EMA, PRESETS, STAGES, CLIPTrainer, TrainConfig, contrast
+from ..training.optimizer import make_optimizer
 from ..unet import ModelConfig, UNet
 from ..vae import VAE, kl_loss, recon_loss
 
@@ -238,7 +239,7 @@ class Plan:
 # %% ../../nbs/measuring/plan.ipynb #3ccc15a1
 def plan(
     stage: str = 'unet',  # in `minisd.train.STAGES`
-    preset: str = 'base',  # in `minisd.unet.PRESETS`
+    preset: str = 'base',  # in `minisd.train.PRESETS`
     gpu: str = 't4',  # in `GPUS`
     size: int | None = None,  # side of the pictures, pixels; None: the preset's
     headroom: float = 0.06,  # share of the memory to leave free
@@ -248,7 +249,7 @@ def plan(
     from tqdm.auto import tqdm
 
     choice('stage', stage, STAGES)
-    g, mc = GPUS[choice('gpu', gpu, GPUS)], ModelConfig.preset(preset)
+    g, mc = GPUS[choice('gpu', gpu, GPUS)], PRESETS[choice('preset', preset, PRESETS)].model
     number('headroom', headroom, 0, 0.9)
     size, lines = mc.vae.image_size if size is None else check_side(size, mc), {}
     params, extra = weights_and_moments(stage, mc)

@@ -6,12 +6,12 @@
 __all__ = ['CROPS', 'FORMS', 'FORMATS', 'LATE', 'READS', 'MAX_PIXELS', 'UPRIGHT', 'TURNS', 'DCT', 'SHADES', 'SKIPPED', 'TRAIN',
            'VALIDATION', 'SAME', 'NEAR', 'SPLITS', 'BINS', 'COPIES', 'WRITERS', 'bounds', 'PrepareConfig', 'Skip',
            'readable', 'open_picture', 'decode', 'resize', 'crop_box', 'encode', 'perceptual_hash', 'quarters',
-           'bits_apart', 'use_captions', 'check_columns', 'prepare_row', 'piece_name', 'prepare_piece', 'read_piece',
-           'read_pieces', 'piece_done', 'Order', 'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle',
-           'check_split', 'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet',
-           'draw_histograms', 'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples',
-           'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened',
-           'check_source', 'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
+           'use_captions', 'check_columns', 'prepare_row', 'piece_name', 'prepare_piece', 'read_piece', 'read_pieces',
+           'piece_done', 'Order', 'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split',
+           'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet', 'draw_histograms',
+           'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples', 'write_tar', 'write_parquet',
+           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened', 'check_source',
+           'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
 
 # %% ../../nbs/pictures/prepare.ipynb #da7c54cc
 import json, random, shutil, signal, tarfile, tempfile, textwrap, threading, warnings
@@ -207,10 +207,6 @@ def quarters(
 ) -> str:  # 24 hexadecimal digits
     "Mean colours of the four quarters."
     return im.resize((2, 2), Image.BOX, reducing_gap=1.0).tobytes().hex()
-
-
-def bits_apart(a: str, b: str) -> int:
-    return (int(a, 16) ^ int(b, 16)).bit_count()
 
 # %% ../../nbs/pictures/prepare.ipynb #f1abd34e
 def use_captions(

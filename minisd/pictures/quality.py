@@ -10,7 +10,7 @@ __all__ = ['FILE_TYPES', 'DOMAINS', 'CAMERAS', 'ENTITY', 'MARKS_OF', 'MARKUP', '
            'content_words', 'is_generic', 'word_bits', 'caption_entropy', 'log_choose', 'batch_ceiling', 'plural',
            'forms', 'read_lines', 'read_words', 'Concepts', 'concept_audit', 'Often', 'CaptionStats', 'percentile',
            'summary', 'caption_report', 'percent', 'report_words', 'concept_words', 'report_table', 'report_text',
-           'report_figure', 'concept_figure', 'captions_of', 'read_shards']
+           'captions_of', 'read_shards']
 
 # %% ../../nbs/pictures/quality.ipynb #7a5c7153
 import html, math, re, unicodedata
@@ -620,49 +620,6 @@ def report_text(
     if repeated := report['most_repeated'][:top]:
         lines += ['repeated captions:', *(f'{c:>9,}  {t if len(t) < 100 else t[:99] + "…"}' for t, c in repeated)]
     return '\n'.join([*lines, '', report_words(report)])
-
-# %% ../../nbs/pictures/quality.ipynb #5060efdc
-def report_figure(
-    reports: dict[str, dict],  # name of a set -> its report
-):  # a matplotlib figure
-    "What would teach nothing, and how many bits the captions tell, a bar a set."
-    import matplotlib.pyplot as plt
-
-    names, y, start = list(reports), np.arange(len(reports))[::-1], np.zeros(len(reports))
-    size = (8.4, 0.36 * len(names) + 1.3)
-    fig, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout='constrained', dpi=100)
-    for kind, color in (('empty', '#9d9d9d'), ('generic', '#d9843b'), ('beyond use', '#e8c07a')):
-        part = np.array([100 * reports[k]['teaches_nothing'][kind.replace(' ', '_')] for k in names])
-        left.barh(y, part, left=start, color=color, label=kind, height=0.66)
-        start += part
-    left.set(xlim=(0, 100), xlabel='captions that would teach nothing, %', yticks=y, yticklabels=names)
-    right.barh(y, [reports[k]['entropy'] for k in names], color='#3f7cac', height=0.66, label='entropy of the captions')
-    for i, k in zip(y, names):
-        label = 'to single out a picture' if k == names[0] else None
-        right.plot([reports[k]['needed']] * 2, [i - 0.42, i + 0.42], color='black', lw=1.5, label=label)
-    right.set(xlabel='bits', xlim=(0, None))
-    for ax, columns in (left, 3), (right, 2):
-        where = dict(loc='lower left', bbox_to_anchor=(0, 1))
-        ax.legend(ncols=columns, frameon=False, fontsize=9, handlelength=1, **where)
-    return fig
-
-# %% ../../nbs/pictures/quality.ipynb #0c7508cc
-def concept_figure(
-    audit: dict,  # of `concept_audit`
-    top: int = 12,  # words of each list
-):  # a matplotlib figure
-    "The most mentioned words of each list, a panel a list, in one scale."
-    import matplotlib.pyplot as plt
-
-    lists, n = audit['lists'], max(1, audit['captions'])
-    fig = plt.figure(figsize=(4.2 * len(lists), 0.24 * top + 1), layout='constrained', dpi=100)
-    axes = fig.subplots(1, len(lists), sharex=True, squeeze=False)[0]
-    for i, (ax, (name, d)) in enumerate(zip(axes, lists.items())):
-        words = list(d['words'].items())[:top]
-        ax.barh(range(len(words)), [100 * c / n for _, c in words], color=f'C{i}', height=0.7)
-        ax.set(ylim=(top - 0.5, -0.5), yticks=range(len(words)), yticklabels=[w for w, _ in words])
-        ax.set(title=f'{name}: {percent(d["share"])} of the captions', xlabel='captions that mention the word, %')
-    return fig
 
 # %% ../../nbs/pictures/quality.ipynb #967e271c
 def captions_of(

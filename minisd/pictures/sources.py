@@ -150,7 +150,6 @@ class Source:
 
     def __init__(
         self,
-        kind: str,  # a name in `FORMS`
         spec: str | Path,  # as it was named
         shards: list[str],  # names of the units that can be read independently, in a fixed order
         columns: dict
@@ -159,6 +158,7 @@ class Source:
         split: str | None = None,  # the one that is read
         splits: Iterable[str] = (),  # all that there are
         notes: Iterable[str] = (),  # what a user should know about it
+        kind: str = '',  # a name in `FORMS`
     ):
         self.kind, self.spec, self.shards, self.columns = kind, str(spec), list(shards), columns
         self.reading, self.split, self.splits, self.notes = reading, split, tuple(splits), tuple(notes)
@@ -539,7 +539,7 @@ class Listed(Source):
     ):
         self.root, self.entries, self.sidecars = Path(spec), entries, sidecars or {}
         n = -(-len(entries) // self.per_shard)
-        super().__init__(kind, spec, [f'{i + 1} of {n}' for i in range(n)], columns, reading, **kw)
+        super().__init__(spec, [f'{i + 1} of {n}' for i in range(n)], columns, reading, kind=kind, **kw)
 
     def every(self, images: bool = True) -> Iterator[Row]:
         "All rows, in the order of the entries."
@@ -827,7 +827,7 @@ class Tars(Source):
         **kw,  # passed on to `Source`
     ):
         self.files, self.picked = files, None
-        super().__init__(kind, spec, list(files), None, reading, **kw)
+        super().__init__(spec, list(files), None, reading, kind=kind, **kw)
         for file in files.values():
             with self.open(file) as tar:
                 if tar.next() is None:
@@ -1002,7 +1002,7 @@ class Table(Source):
         n = data.num_shards
         named = [self.short(u) for u in self.urls] if len(self.urls) == n else None
         shards = shards or named or [f'{self.part}-{i:05d}' for i in range(n)]
-        super().__init__(kind, spec, shards, columns, reading, *(divided or (self.part, splits)))
+        super().__init__(spec, shards, columns, reading, *(divided or (self.part, splits)), kind=kind)
 
     def find_columns(self, features: dict, reading: SourceConfig) -> dict:
         "Choose the columns by their names and types."
