@@ -28,7 +28,7 @@ from .base.viz import to_pil
 from .base.words import CALL_WORDS, HUB_WORDS, LOAD_WORDS, check_words, elsewhere
 from .clip import CLIP, Tokenizer
 from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time, time_grid
-from .training.folder import PARTS, check_parts, check_sampling, find_model, part_class, shipped
+from .training.parts import PARTS, check_parts, check_sampling, find_model, part_class, shipped
 from .unet import UNet
 from .vae import VAE
 
