@@ -25,7 +25,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperGroup
 
-# %% ../../nbs/apps/cli.ipynb #4779b876
+# %% ../../nbs/apps/cli.ipynb #55a91d32
 REQUEST, SOURCE = 'minisd.inference:Request', 'minisd.pictures.sources:SourceConfig'
 WORDS = dict(
     num_images_per_prompt=('--n', '-n'),
@@ -69,7 +69,7 @@ def option(
     info = typer.Option(*words, help=help, metavar='NAME' if s.choices else TYPED.get(k), show_default=False)
     return inspect.Parameter(s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[what, info])
 
-# %% ../../nbs/apps/cli.ipynb #9ec5ca68
+# %% ../../nbs/apps/cli.ipynb #705477cb
 def parse_bounds(
     option: str,  # its name, for the message
     pairs: list[str],  # "column=number"
@@ -115,7 +115,7 @@ def at_home(
         return type(value)(os.path.expanduser(value))
     return value
 
-# %% ../../nbs/apps/cli.ipynb #fe42e947
+# %% ../../nbs/apps/cli.ipynb #4cdd70a6
 @dataclass(frozen=True)
 class Command:
     "A function as a command."
@@ -146,7 +146,7 @@ class Command:
             out[parameter] = noun, [s for s in fields if not only or s.name in only]
         return out
 
-# %% ../../nbs/apps/cli.ipynb #0f58b441
+# %% ../../nbs/apps/cli.ipynb #7e565104
 def own_option(
     p: inspect.Parameter,  # of the command's function
     help: str,
@@ -163,7 +163,7 @@ def own_option(
         info = typer.Option(f'--{p.name.replace("_", "-")}', help=plainly(help) + many, metavar=TYPED.get(typed[0]))
     return p.replace(kind=p.KEYWORD_ONLY, annotation=Annotated[p.annotation, info])
 
-# %% ../../nbs/apps/cli.ipynb #7f7bf889
+# %% ../../nbs/apps/cli.ipynb #c873c599
 COMMANDS: dict[str, Command] = {}
 
 
@@ -214,7 +214,7 @@ def build(
             vars(p).update(get_usage_pieces=lambda ctx, usage=usage: [usage], display_type_rich=lambda ctx: '')
     return made
 
-# %% ../../nbs/apps/cli.ipynb #b47e1567
+# %% ../../nbs/apps/cli.ipynb #dfdf459d
 class Commands(TyperGroup):
     "The commands, each made when it is asked for, listed under headings."
 
@@ -319,7 +319,7 @@ def out_names(
         check_out(name)
     return names
 
-# %% ../../nbs/apps/cli.ipynb #95dfc3a2
+# %% ../../nbs/apps/cli.ipynb #ab5a78bc
 def read_prompts(
     text: str,  # a prompt, or a file that ends in .txt with one a line
 ) -> list[str]:
@@ -372,7 +372,7 @@ def seeded(
     print(f'minisd: note: no --seed was given, so {seed} was drawn', file=sys.stderr)
     return partial(request, seed=seed)
 
-# %% ../../nbs/apps/cli.ipynb #e612b986
+# %% ../../nbs/apps/cli.ipynb #4850e101
 def batches(
     pipe,  # a `Pipeline`
     prompts: list[str],
@@ -554,7 +554,7 @@ def command_of_repl(s: Session, name: str, value: str):
     else:
         paint(s, s.last)
 
-# %% ../../nbs/apps/cli.ipynb #fbd8a204
+# %% ../../nbs/apps/cli.ipynb #33d2dc3b
 def typed_lines() -> Iterator[str]:
     "What a person types, line by line, until the end or /quit."
     with suppress(ImportError):
@@ -709,7 +709,7 @@ def serve_model(*, config: partial):
 
     serve(from_env(**config.keywords))
 
-# %% ../../nbs/apps/cli.ipynb #adc75d53
+# %% ../../nbs/apps/cli.ipynb #8464bf2c
 def read_with(
     data: str,  # "world", or a data set
     reading: partial,  # a `SourceConfig`
@@ -797,7 +797,7 @@ def prepare_source(
         print('minisd: note: what is done is kept; the same command goes on', file=sys.stderr)
         return 130
 
-# %% ../../nbs/apps/cli.ipynb #302e3b10
+# %% ../../nbs/apps/cli.ipynb #cb07a98b
 def parse_set(
     pairs: list[str],  # "field=value", the value as JSON or as plain text
 ) -> dict:
@@ -882,7 +882,7 @@ def draw_curves(
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
-# %% ../../nbs/apps/cli.ipynb #267b0130
+# %% ../../nbs/apps/cli.ipynb #7b924839
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
 def make_plan(
     stage: str = 'unet',  # unet, vae or clip
@@ -955,7 +955,7 @@ def evaluate(  # noqa: PLR0913, its parameters are the command's options
     for f in write(results, out) if out else ():
         print(f)
 
-# %% ../../nbs/apps/cli.ipynb #e87cbc08
+# %% ../../nbs/apps/cli.ipynb #a6faf519
 @command(LABORATORY, 'minisd fit-sampler runs/nano', name='fit-sampler', reading=SOURCE)
 def fit_sampler(
     model: Path,  # a folder that training wrote
