@@ -26,7 +26,7 @@ setup(
     long_description=(root / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     python_requires='>=' + cfg['min_python'],
-    packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']),
+    packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*'], exclude=[cfg['lib_path'] + '.lab*']),
     package_data={cfg['lib_path']: ['weights/**/*', 'page/*']},
     zip_safe=False,
     install_requires=words('requirements'),

@@ -1,213 +1,26 @@
-"The tables that README.md and the site show, made from data/results alone. Links in them are relative to the repository."
+"""The tables that README.md and the site show, made from data/results alone.
 
+Each function without parameters is a block of Markdown; links in it are relative to the repository.
+"""
+
+import json
+from html import escape
 from pathlib import Path
 
 from minisd.base.core import read_json
 
 root = Path(__file__).resolve().parents[1]
-FILES = (
-    'nano',
-    'nano_15min',
-    'bench',
-    'sweep',
-    'sample_bench',
-    'serve_bench',
-    'evaluation',
-    'prepare_bench',
-    'captions',
-    'train_bench',
-    'plan',
-    'v1',
-    'serve_apart',
-    'threads_bench',
-)
-nano, short, bench, sweep, speed, load, whole, prepared, captioned, train, planned, v1, beside, spun = (
-    read_json(root / 'data' / 'results' / f'{n}.json') for n in FILES
-)
 
 
-def results():
-    "Score and ceiling of each attribute."
-    from minisd.measuring.metrics import table
-
-    return table(nano)
+def read(name: str) -> dict:
+    return read_json(root / 'data' / 'results' / f'{name}.json')
 
 
-def facts():
-    "Sizes, times and machine in one paragraph."
-    t, p, m = nano['training'], nano['parameters'], nano['training']['machine']
-    start, steps, default = (v['median'] for v in list(bench['seconds'].values())[:3])
-    return (
-        f'The shipped `nano` model has {sum(p.values()) / 1e6:.1f} M parameters (VAE {p["vae"] / 1e6:.2f}, CLIP {p["clip"] / 1e6:.2f}, UNet {p["unet"] / 1e6:.2f}), '
-        f'{nano["megabytes"]:.1f} MB in half precision. It was trained on {t["unet"]["config"]["pictures"]:,} pictures of the embedded world in {t["minutes"]:.0f} minutes '
-        f'on {m["cores"]} cores ({m["cpu"]}). `minisd generate` saves a picture {start:.1f} s after it is started; 20 guided steps take {steps:.2f} s, its default {bench["default_steps"]} {default:.2f} s '
-        f'({bench["machine"]["cpu"]}, {bench["machine"]["cores"]} cores).'
-    )
-
-
-def quick():
-    "What the preset as it is reaches, and the shipped weights' longer run."
-    t, r, changed = short['training'], short['score'], nano['training']
-    runs = '\n'.join(
-        f'minisd train {s} --out runs/long --steps {changed[s]["updates"]} --set pictures={changed[s]["config"]["pictures"]} {changes(s)}'.rstrip()
-        for s in ('vae', 'clip', 'unet')
-    )
-    return (
-        f'`minisd train --preset nano` as it is takes {t["minutes"]:.1f} minutes on {t["machine"]["cores"]} cores ({t["machine"]["cpu"]}) and reaches a mean of {r["mean"]:.3f}, '
-        f'scene {r["scene"]:.3f}, subject {r["subject"]:.3f}, VAE {short["vae"]["psnr"]:.1f} dB ([nano_15min.json](data/results/nano_15min.json)). '
-        f'The shipped weights are the same preset, stage by stage, longer and on more pictures:\n\n```sh\n{runs}\n```'
-    )
-
-
-def changes(stage):
-    "Options for what the long run's recipe has otherwise than the preset's."
-    from minisd.base.core import to_dict
-    from minisd.train import recipe
-
-    was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
-    return ' '.join(
-        f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}'
-        for k, v in now.items()
-        if was[k] != v and k not in ('steps', 'pictures', 'val_every', 'save_every', 'compile')
-    )
-
-
-def sampling():
-    "Distances of a few solvers by number of guided calls, and times against naive sampling."
-    calls, rows = (4, 6, 8, 12, 20), sweep['solvers']['rows']
-    best = lambda s, n: min((r['distance'] for r in rows if r['solver'] == s and r['evaluations'] == n), default=None)
-    names = {
-        'euler': 'Euler',
-        'heun': 'Heun',
-        'ab2': 'Adams–Bashforth, two steps',
-        'dpmpp_2m': 'DPM-Solver++(2M)',
-        'fitted': 'fitted to the network',
-    }
-    table = '\n'.join(
-        [
-            '| distance to the exact solution after … guided calls | ' + ' | '.join(map(str, calls)) + ' |',
-            '|---' + '|---' * len(calls) + '|',
-            *(f'| {name} | ' + ' | '.join(f'{best(s, n):.3f}' for n in calls) + ' |' for s, name in names.items()),
-        ]
-    )
-    first = lambda s: min(r['evaluations'] for r in rows if r['solver'] == s and r['distance'] <= euler)
-    euler = next(r['distance'] for r in rows if (r['solver'], r['grid'], r['steps']) == ('euler', '1', 20))
-    passes = next(r['passes'] for r in rows if r['solver'] == 'fitted' and r['evaluations'] == first('fitted'))
-    fast = {k: [(r['way'], r['times_as_fast']) for r in b['rows']] for k, b in speed.items()}
-    times = '; '.join(
-        f"{k} {max(v for w, v in f if 'fitted' not in w):.2f} times as fast as the same network driven naively with as many steps"
-        + (
-            f", {next(v for w, v in f if 'fitted' in w):.2f} times with {first('fitted')} fitted steps"
-            if any('fitted' in w for w, _ in f)
-            else ''
-        )
-        for k, f in fast.items()
-    )
-    return (
-        f"Each solver on its best time grid, in standard deviations of the latents ({sweep['solvers']['captions']} validation captions of nano, commit {sweep['solvers']['commit']}, {sweep['solvers']['date']}):\n\n{table}\n\n"
-        f"{first('fitted')} calls of the fitted solver end as near as 20 uniform steps of Euler; with guidance in a part of the time only they are {passes:.0f} evaluations of the network in place of 40. "
-        f"Measured on {speed['nano']['machine']['cores']} cores ({speed['nano']['machine']['cpu']}, {'with' if speed['nano']['bf16'] else 'without'} bfloat16 instructions): {times}."
-    )
-
-
-def serving():
-    "The server against a lock."
-    m, o, g = load['machine'], load['overhead'], load['memory']
-    rows = '\n'.join(
-        f"| {n} | {r['lock']['per_second']:.1f} | {r['batched']['per_second']:.1f} | {r['lock']['p50']:.2f} | {r['batched']['p50']:.2f} | {r['batched']['p95']:.2f} | {r['batched']['p99']:.2f} | {r['batched']['rejected']} |"
-        for n, r in load['levels'].items()
-    )
-    return (
-        "| clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused |\n|---|---|---|---|---|---|---|---|\n"
-        + rows
-        + f"\n\nPictures of {min(load['steps'])} to {max(load['steps'])} steps, seconds from request to picture; the lock is v1's way, one request after the other. Refused are those whom the queue of {load['queue']} has no room for, with a time to come again. With 16 clients {load['levels']['16']['times_as_fast']:.2f} times as many pictures as with the lock. "
-        f"One client waits {o['ratio']:.2f} times as long as the pipeline's own call takes. Over {g['requests']:,} requests the process took {g['early']:.0f} MB in the first third and {g['late']:.0f} MB in the last. {m['cores']} cores ({m['cpu']}), commit {load['commit']}, {load['date']}; `make bench-serve` measures it again."
-    )
-
-
-def apart():
-    "How near a picture beside others is to the same made alone: what is promised in each precision, and what was measured."
-    from minisd.sampling.batcher import APART
-
-    told = dict(
-        most='no value is off by more than {0:g} of 255 levels',
-        mean='the mean difference of a picture is at most {0:g} levels of 255',
-    )
-    rows = [
-        f'in {dtype} {told[k].format(limit)} (measured over {beside[dtype]["pictures"]} pictures: {beside[dtype][k]:.2g})'
-        for dtype, limits in APART.items()
-        for k, limit in limits.items()
-    ]
-    return f'Made beside others, a picture is the same as made alone up to rounding: {"; ".join(rows)}. Who needs it to the level serves with `--dtype float32`.'
-
-
-def neighbours():
-    "What a busy neighbour costs."
-    by = {(r['work'], r['way']): r for r in spun['rows']}
-    works = list(dict.fromkeys(r['work'] for r in spun['rows']))
-    rows = [
-        f'| {w} | {by[w, "as minisd chooses"]["idle"]:.2f} | {by[w, "as minisd chooses"]["busy"]:.2f} | {by[w, "torch as it is"]["busy"]:.2f} |'
-        for w in works
-    ]
-    m = spun['machine']
-    return (
-        '| | idle | beside a busy process | torch by itself beside it |\n|---|---|---|---|\n'
-        + '\n'.join(rows)
-        + f'\n\nTimes as multiples of what torch takes by itself on the idle machine; {m["cores"]} cores ({m["cpu"]}), {spun["dtype"]}, commit {spun["commit"]}, {spun["date"]}; `make bench-threads` measures it again.'
-    )
-
-
-def evaluation():
-    "What is measured beside the attributes, which have a table of their own."
-    from minisd.measuring.evaluation import digits, footnote, measures
-    from minisd.world.probe import ATTRIBUTES
-    from minisd.measuring.metrics import SD_VAE_BAR as bar
-
-    others = [
-        m for m in measures(whole) if m.name not in {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}
-    ]
-    rows = '\n'.join(f'| {m.name} | {m.better} | {m} | {digits(m.real)} |' for m in others)
-    f = whole['flow']
-    bins = f'| flow loss for t up to … | {" | ".join(f"{(i + 1) / 10:g}" for i in range(10))} |\n{"|---" * 11}|\n| nano | {" | ".join(f"{l:.2f}" for l in f["loss"])} |'
-    return (
-        f'| measure | better | nano | real pictures |\n|---|---|---|---|\n{rows}\n\n{bins}\n\n± is one standard error, brackets a 95 % interval. {footnote(whole)} '
-        f"Distances and CLIP score are in the features of nano's own towers, which need no download: they compare models measured here, and nothing else. "
-        f'A bar for the VAE, on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first ({bar["parameters"] / 1e6:.1f} M parameters, {bar["on"]}). LPIPS is measured where torchvision and its weights are at hand, which here they are not.'
-    )
-
-
-def prepare():
-    "Speed against Pillow alone, and memory."
-    m, a, b = prepared['machine'], *prepared['memory']
-    rows = '\n'.join(
-        f'| {name} | {r["pictures_per_s_a_core"]:.0f} | {100 * r["ratio"]:.0f} % | {100 * r["ratio_by_the_clock"]:.0f} % |'
-        for name, r in prepared['speed'].items()
-    )
-    return (
-        f'| `minisd prepare` | pictures a second and core | of Pillow alone, processor time | by the clock |\n|---|---|---|---|\n{rows}\n\n"Pillow alone" decodes, resizes and encodes the same files and does nothing else. '
-        f'Peak memory of a process is {a["peak_mb"]} MB for {a["rows"]:,} pictures and {b["peak_mb"]} MB for {b["rows"]:,}. Median of {prepared["rounds"]} rounds on {m["cpu"]}, commit {prepared["commit"]}, {prepared["date"]}; `make bench-prepare`.'
-    )
-
-
-def captions():
-    "Attribute accuracy by kind of caption."
-    from minisd.lab.captions import EXPERIMENTS, captions_table
-
-    e, m = captioned['effort'], captioned['machine']
-    done, all_runs = len(captioned['rows']), sum(EXPERIMENTS.values())
-    unfinished = f' {done} of {all_runs} runs are done so far.' if done < all_runs else ''
-    return (
-        captions_table(captioned)
-        + f'\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, {e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; where there is more than one seed, mean ± standard deviation from seed to seed. '
-        f'{m["cores"]} cores ({m["cpu"]}), commit {captioned["commit"]}, {captioned["date"]}.{unfinished}'
-    )
-
-
-def verdicts():
-    "v1's faults, and what each does."
-    from minisd.lab.postmortem import verdict_table
-
-    return verdict_table(v1, 'nbs/')
+nano, short = read('nano'), read('nano_15min')  # the shipped model; the preset as it is
+bench, speed, train = read('bench'), read('sample_bench'), read('train_bench')
+sweep, captioned, v1 = read('sweep'), read('captions'), read('v1')
+load, beside, spun = read('serve_bench'), read('serve_apart'), read('threads_bench')
+whole, prepared, planned = read('evaluation'), read('prepare_bench'), read('plan')
 
 
 def md(head: str, rows: list) -> str:
@@ -216,11 +29,30 @@ def md(head: str, rows: list) -> str:
     return '\n'.join('| ' + ' | '.join(map(str, r)) + ' |' for r in (names, ['---'] * len(names), *rows))
 
 
-def sizes(preset: str) -> tuple:
+def on(machine: dict) -> str:
+    return f'{machine["cores"]} cores ({machine["cpu"]})'
+
+
+def stamped(result: dict) -> str:
+    return f'commit {result["commit"]}, {result["date"]}'
+
+
+def again(name: str) -> str:
+    "The command that runs an experiment whole."
+    return f'`make lab NB={name}`' if ' ' not in name else f'`make lab NB="{name}"`'
+
+
+def seconds() -> dict[str, float]:
+    "What people wait for."
+    start, guided, default, _ = (v['median'] for v in bench['seconds'].values())
+    return dict(start=start, guided=guided, default=default)
+
+
+def sizes(preset: str) -> tuple[int, ...]:
     "Parameters of VAE, CLIP and UNet."
     import torch
-    from minisd.clip import CLIP
     from minisd.base.core import count_params
+    from minisd.clip import CLIP
     from minisd.unet import PRESETS, UNet
     from minisd.vae import VAE
 
@@ -229,301 +61,433 @@ def sizes(preset: str) -> tuple:
         return tuple(map(count_params, (VAE(mc.vae), CLIP(mc.clip), UNet(mc.unet))))
 
 
-def presets():
-    "Sizes of both presets."
-    from minisd.unet import PRESETS
+# ---- the model
 
-    rows = [
-        [
-            f'`{name}`',
-            f'{mc.vae.image_size} × {mc.vae.image_size}',
-            f'{mc.unet.sample_size} × {mc.unet.sample_size} × {mc.vae.latent_channels}',
-            *(f'{n / 1e6:.2f} M' for n in sizes(name)),
-            f'{mc.clip.vocab_size:,}',
-            mc.clip.length,
-        ]
-        for name, mc in PRESETS.items()
-    ]
+
+def results() -> str:
+    "Score and ceiling of each attribute."
+    from minisd.measuring.evaluation import footnote, table
+
+    return f'{table([nano], ["attributes"])}\n\n{footnote(nano)}'
+
+
+def facts() -> str:
+    "Sizes, times and machine in one paragraph."
+    t, p, s = nano['training'], nano['parameters'], seconds()
+    parts = ', '.join(f'{name} {p[k] / 1e6:.2f}' for k, name in dict(vae='VAE', clip='CLIP', unet='UNet').items())
     return (
-        md('preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', rows)
-        + f'\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions than there is room for, and has {nano["parameters"]["clip"] / 1e6:.2f} M.'
+        f'The shipped `nano` model has {sum(p.values()) / 1e6:.1f} M parameters ({parts}), {nano["megabytes"]:.1f} MB '
+        f'in half precision. It was trained on {t["unet"]["config"]["pictures"]:,} pictures of the embedded world in '
+        f'{t["minutes"]:.0f} minutes on {on(t["machine"])}. `minisd generate` saves a picture {s["start"]:.1f} s after '
+        f'it is started; 20 guided steps take {s["guided"]:.2f} s, its default {bench["default_steps"]} '
+        f'{s["default"]:.2f} s ({bench["machine"]["cpu"]}, {bench["machine"]["cores"]} cores).'
     )
 
 
-def times():
+def quick() -> str:
+    "What the preset as it is reaches, and the shipped weights' longer run."
+    t, r, runs = short['training'], short['score'], []
+    for stage in ('vae', 'clip', 'unet'):
+        ran = nano['training'][stage]
+        line = f'minisd train {stage} --out runs/long --steps {ran["updates"]}'
+        runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage)}'.rstrip())
+    commands = '\n'.join(runs)
+    return (
+        f'`minisd train --preset nano` as it is takes {t["minutes"]:.1f} minutes on {on(t["machine"])} and reaches a '
+        f'mean of {r["mean"]:.3f}, scene {r["scene"]:.3f}, subject {r["subject"]:.3f}, VAE {short["vae"]["psnr"]:.1f} '
+        'dB ([nano_15min.json](data/results/nano_15min.json)). The shipped weights are the same preset, stage by '
+        f'stage, longer and on more pictures:\n\n```sh\n{commands}\n```'
+    )
+
+
+def changes(stage: str) -> str:
+    "Options for what the long run's recipe has otherwise than the preset's."
+    from minisd.base.core import to_dict
+    from minisd.train import recipe
+
+    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile'}
+    was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
+    other = {k: v for k, v in now.items() if was[k] != v and k not in told}
+    return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
+
+
+def evaluation() -> str:
+    "What is measured beside the attributes, which have a table of their own."
+    from minisd.measuring.evaluation import METRICS, footnote, table
+    from minisd.measuring.metrics import SD_VAE_BAR as bar
+
+    others = table([whole], [m for m in METRICS if m != 'attributes'])
+    times = ' | '.join(f'{(i + 1) / 10:g}' for i in range(10))
+    losses = ' | '.join(f'{l:.2f}' for l in whole['flow']['loss'])
+    return (
+        f'{others}\n\n| flow loss for t up to … | {times} |\n{"|---" * 11}|\n| nano | {losses} |\n\n± is one standard '
+        f'error, brackets a 95 % interval. {footnote(whole)} Distances and CLIP score are in the features of nano\'s '
+        'own towers, which need no download: they compare models measured here, and nothing else. A bar for the VAE, '
+        f'on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first '
+        f'({bar["parameters"] / 1e6:.1f} M parameters, {bar["on"]}). LPIPS is measured where torchvision and its '
+        'weights are at hand, which here they are not.'
+    )
+
+
+def presets() -> str:
+    "Sizes of both presets."
+    from minisd.unet import PRESETS
+
+    head, rows = 'preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', []
+    for name, mc in PRESETS.items():
+        side, latent = mc.vae.image_size, mc.unet.sample_size
+        shape = f'{side} × {side}', f'{latent} × {latent} × {mc.vae.latent_channels}'
+        parts = (f'{n / 1e6:.2f} M' for n in sizes(name))
+        rows.append([f'`{name}`', *shape, *parts, f'{mc.clip.vocab_size:,}', mc.clip.length])
+    return (
+        f'{md(head, rows)}\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions '
+        f'than there is room for, and has {nano["parameters"]["clip"] / 1e6:.2f} M.'
+    )
+
+
+# ---- sampling and times
+
+
+def first_near(solver: str) -> dict:
+    "The run of a solver with the fewest calls that ends as near as 20 uniform steps of Euler."
+    rows = sweep['solvers']['rows']
+    euler = next(r['distance'] for r in rows if (r['solver'], r['grid'], r['steps']) == ('euler', '1', 20))
+    return min((r for r in rows if r['solver'] == solver and r['distance'] <= euler), key=lambda r: r['evaluations'])
+
+
+def sampling() -> str:
+    "Distances of a few solvers by number of guided calls, and times against naive sampling."
+    calls, rows, near = (4, 6, 8, 12, 20), sweep['solvers']['rows'], first_near('fitted')
+    best = lambda s, n: min(r['distance'] for r in rows if r['solver'] == s and r['evaluations'] == n)
+    names = {
+        'euler': 'Euler',
+        'heun': 'Heun',
+        'ab2': 'Adams–Bashforth, two steps',
+        'dpmpp_2m': 'DPM-Solver++(2M)',
+        'fitted': 'fitted to the network',
+    }
+    head = ' | '.join(['distance to the exact solution after … guided calls', *map(str, calls)])
+    table = md(head, [[name, *(f'{best(s, n):.3f}' for n in calls)] for s, name in names.items()])
+    had = 'with' if speed['nano']['bf16'] else 'without'
+    return (
+        f'Each solver on its best time grid, in standard deviations of the latents ({sweep["solvers"]["captions"]} '
+        f'validation captions of nano, {stamped(sweep["solvers"])}):\n\n{table}\n\n{near["evaluations"]} calls of the '
+        'fitted solver end as near as 20 uniform steps of Euler; with guidance in a part of the time only they are '
+        f'{near["passes"]:.0f} evaluations of the network in place of 40. Measured on '
+        f'{speed["nano"]["machine"]["cores"]} cores ({speed["nano"]["machine"]["cpu"]}, {had} bfloat16 instructions): '
+        f'{"; ".join(times_as_fast(k) for k in speed)}.'
+    )
+
+
+def times_as_fast(preset: str) -> str:
+    "Ratios to naive sampling in words."
+    gains = {r['way']: r['times_as_fast'] for r in speed[preset]['rows']}
+    most = max(v for way, v in gains.items() if 'fitted' not in way)
+    says = f'{preset} {most:.2f} times as fast as the same network driven naively with as many steps'
+    fitted = [v for way, v in gains.items() if 'fitted' in way]
+    return says + (f', {fitted[0]:.2f} times with {first_near("fitted")["evaluations"]} fitted steps' if fitted else '')
+
+
+def updates() -> dict[str, dict]:
+    "An update of the base UNet, as v1 did it and with each remedy."
+    return train['base_update']['512 px, 2 × 4 pictures an update']
+
+
+RECIPE = 'the recipe: 75% of the updates in the first phase'
+
+
+def times() -> str:
     "How long things take where they were measured."
-    t, s = nano['training'], short['training']
-    cores = lambda m: f'{m["cores"]} cores ({m["cpu"]})'
-    start, _, default = (v['median'] for v in list(bench['seconds'].values())[:3])
-    base = speed['base']
+    t, s, base, waited = nano['training'], short['training'], speed['base'], seconds()
+    right = lambda r: f'{r["score"]["mean"]:.3f} of attributes right'
+    update = lambda name: f'{updates()[name]["seconds"]:.0f} s'
+    here = on(bench['machine'])
+    steps, fastest = f'{base["steps"]} guided steps of the UNet', min(r['seconds'] for r in base['rows'])
     rows = [
-        [
-            '`minisd generate`, from the command to the saved picture',
-            '`nano`',
-            f'{start:.1f} s',
-            cores(bench['machine']),
-            'one picture of 64 × 64',
-        ],
-        ['a picture more', '`nano`', f'{default:.2f} s', cores(bench['machine']), f'{bench["default_steps"]} steps'],
-        [
-            '`minisd train --preset nano`',
-            '`nano`',
-            f'{s["minutes"]:.1f} minutes',
-            cores(s['machine']),
-            f'{short["score"]["mean"]:.3f} of attributes right',
-        ],
-        [
-            'the shipped weights, the same run longer',
-            '`nano`',
-            f'{t["minutes"]:.0f} minutes',
-            cores(t['machine']),
-            f'{nano["score"]["mean"]:.3f} of attributes right',
-        ],
-        [
-            f'{base["steps"]} guided steps of the UNet',
-            '`base`',
-            f'{min(r["seconds"] for r in base["rows"]):.1f} s',
-            cores(base['machine']),
-            'random weights: only the time means something',
-        ],
-        [
-            'an update of the UNet, 8 pictures of 512 × 512',
-            '`base`',
-            f'{updates()["+ channels_last"]["seconds"]:.0f} s',
-            cores(train['machine']),
-            'a CPU is no place to train it',
-        ],
-        [
-            'an update of its recipe, three quarters of them at half the side',
-            '`base`',
-            f'{updates()["the recipe: 75% of the updates in the first phase"]["seconds"]:.0f} s',
-            cores(train['machine']),
-            '',
-        ],
+        ('`minisd generate`, from the command to the saved picture', '`nano`', f'{waited["start"]:.1f} s', here)
+        + ('one picture of 64 × 64',),
+        ('a picture more', '`nano`', f'{waited["default"]:.2f} s', here, f'{bench["default_steps"]} steps'),
+        ('`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.1f} minutes', on(s['machine']), right(short)),
+        ('the shipped weights, the same run longer', '`nano`', f'{t["minutes"]:.0f} minutes', on(t['machine']))
+        + (right(nano),),
+        (steps, '`base`', f'{fastest:.1f} s', on(base['machine']), 'random weights: only the time means something'),
+        ('an update of the UNet, 8 pictures of 512 × 512', '`base`', update('+ channels_last'), on(train['machine']))
+        + ('a CPU is no place to train it',),
+        ('an update of its recipe, three quarters of them at half the side', '`base`', update(RECIPE))
+        + (on(train['machine']), ''),
     ]
     return md('what | preset | time | machine | ', rows)
 
 
-def updates():
-    return train['base_update']['512 px, 2 × 4 pictures an update']
-
-
-def t4():
+def t4() -> str:
     "Memory and hours on a T4, computed."
+    head, rows = (
+        'preset | stage | pictures | peak memory | micro-batch | largest that fits | updates × pictures | time',
+        [],
+    )
+    for r in planned['rows']:
+        peak = f'{r["peak_gib"]:.1f} GiB' + (', too much' if r['peak_gib'] >= planned['memory_gib'] else '')
+        minutes = f'{60 * r["hours"]:.0f} minutes' if r['hours'] > 1 / 60 else 'under a minute'
+        time = f'{r["hours"]:.1f} hours' if r['hours'] >= 1 else minutes
+        work = f'{r["updates"]:,} × {r["batch"] * r["accumulate"]}'
+        fits = r['batch'], r['largest_batch']
+        rows.append([f'`{r["preset"]}`', r['stage'], f'{r["size"]} px', peak, *fits, work, time])
+    return (
+        f'{md(head, rows)}\n\nComputed without a T4: memory by fake steps that allocate nothing, time from the '
+        f'arithmetic, if {planned["utilisation"]:.0%} of the peak is reached. The UNet\'s recipe takes three quarters '
+        'of its updates at half the side, which `minisd plan` alone doesn\'t know. An update\'s pictures may be cut '
+        f'into smaller micro-batches without changing its result. {planned["gpu"]}, {planned["memory_gib"]:g} GiB '
+        f'usable; {stamped(planned)}; {again("memory")}.'
+    )
+
+
+def neighbours() -> str:
+    "What a busy neighbour costs."
+    by = {(r['work'], r['way']): r for r in spun['rows']}
+    rows = []
+    for work in dict.fromkeys(r['work'] for r in spun['rows']):
+        ours, usual = by[work, 'as minisd chooses'], by[work, 'torch as it is']
+        rows.append([work, f'{ours["idle"]:.2f}', f'{ours["busy"]:.2f}', f'{usual["busy"]:.2f}'])
+    return (
+        f'{md(" | idle | beside a busy process | torch by itself beside it", rows)}\n\nTimes as multiples of what '
+        f'torch takes by itself on the idle machine; {on(spun["machine"])}, {spun["dtype"]}, {stamped(spun)}; '
+        f'{again("threads")} measures it again.'
+    )
+
+
+# ---- the server
+
+
+def serving() -> str:
+    "The server against a lock."
+    o, g, rows = load['overhead'], load['memory'], []
+    for n, r in load['levels'].items():
+        lock, ours = r['lock'], r['batched']
+        rates = f'{lock["per_second"]:.1f}', f'{ours["per_second"]:.1f}'
+        waits = (f'{v:.2f}' for v in (lock['p50'], ours['p50'], ours['p95'], ours['p99']))
+        rows.append([n, *rates, *waits, ours['rejected']])
+    head = 'clients at a time | pictures a second, lock | batched | p50, lock | p50, batched | p95 | p99 | refused'
+    return (
+        f'{md(head, rows)}\n\nPictures of {min(load["steps"])} to {max(load["steps"])} steps, seconds from request to '
+        'picture; the lock is v1\'s way, one request after the other. Refused are those whom the queue of '
+        f'{load["queue"]} has no room for, with a time to come again. With 16 clients '
+        f'{load["levels"]["16"]["times_as_fast"]:.2f} times as many pictures as with the lock. One client waits '
+        f'{o["ratio"]:.2f} times as long as the pipeline\'s own call takes. Over {g["requests"]:,} requests the '
+        f'process took {g["early"]:.0f} MB in the first third and {g["late"]:.0f} MB in the last. '
+        f'{on(load["machine"])}, {stamped(load)}; {again("serving")} measures it again.'
+    )
+
+
+def apart() -> str:
+    "How near a picture beside others is to the same made alone: what is promised in each precision, and measured."
+    from minisd.sampling.batcher import APART
+
+    told = dict(
+        most='no value is off by more than {0:g} of 255 levels',
+        mean='the mean difference of a picture is at most {0:g} levels of 255',
+    )
+    rows = []
+    for dtype, k, limit in [(dtype, k, v) for dtype, limits in APART.items() for k, v in limits.items()]:
+        got = beside[dtype]
+        rows.append(f'in {dtype} {told[k].format(limit)} (measured over {got["pictures"]} pictures: {got[k]:.2g})')
+    return (
+        f'Made beside others, a picture is the same as made alone up to rounding: {"; ".join(rows)}. '
+        'Who needs it to the level serves with `--dtype float32`.'
+    )
+
+
+# ---- data
+
+
+def prepare() -> str:
+    "Speed against Pillow alone, and memory."
+    few, many = prepared['memory']
     rows = [
         [
-            f'`{r["preset"]}`',
-            r['stage'],
-            f'{r["size"]} px',
-            f'{r["peak_gib"]:.1f} GiB'
-            if r['peak_gib'] < planned['memory_gib']
-            else f'{r["peak_gib"]:.1f} GiB, too much',
-            r['batch'],
-            r['largest_batch'],
-            f'{r["updates"]:,} × {r["batch"] * r["accumulate"]}',
-            f'{r["hours"]:.1f} hours'
-            if r['hours'] >= 1
-            else f'{60 * r["hours"]:.0f} minutes'
-            if r['hours'] > 1 / 60
-            else 'under a minute',
+            name,
+            f'{r["pictures_per_s_a_core"]:.0f}',
+            f'{100 * r["ratio"]:.0f} %',
+            f'{100 * r["ratio_by_the_clock"]:.0f} %',
         ]
-        for r in planned['rows']
+        for name, r in prepared['speed'].items()
     ]
+    head = '`minisd prepare` | pictures a second and core | of Pillow alone, processor time | by the clock'
     return (
-        md(
-            'preset | stage | pictures | peak memory | micro-batch | largest that fits | updates × pictures | time',
-            rows,
-        )
-        + f'\n\nComputed without a T4: memory by fake steps that allocate nothing, time from the arithmetic, if {planned["utilisation"]:.0%} of the peak is reached. The UNet\'s recipe takes three quarters of its updates at half the side, which `minisd plan` alone doesn\'t know. An update\'s pictures may be cut into smaller micro-batches without changing its result. {planned["gpu"]}, {planned["memory_gib"]:g} GiB usable; commit {planned["commit"]}, {planned["date"]}; `make plan`.'
+        f'{md(head, rows)}\n\n"Pillow alone" decodes, resizes and encodes the same files and does nothing else. Peak '
+        f'memory of a process is {few["peak_mb"]} MB for {few["rows"]:,} pictures and {many["peak_mb"]} MB for '
+        f'{many["rows"]:,}. Median of {prepared["rounds"]} rounds on {prepared["machine"]["cpu"]}, '
+        f'{stamped(prepared)}; {again("preparing")}.'
     )
 
 
-def records():
-    "Every result file: what it says, commit, hardware, time, seed."
-    t, s, u = nano['training'], short['training'], updates()
-    file = lambda name: f'[{name}](data/results/{name})'
-    minutes = lambda parts: f'{sum(p["minutes"] for p in parts):.0f} minutes'
-    spread = lambda parts: (', '.join(sorted({p['commit'] for p in parts})), max(p['date'] for p in parts))
-    row = lambda what, says, r, time, seed, name, command: [
-        what,
-        says,
-        time,
-        seed,
-        f'{r["machine"]["cores"]} cores, {r["machine"]["gpu"] or r["machine"]["cpu"]}',
-        f'{r["commit"]}<br>{r["date"].replace("-", "‑")}',
-        f'{file(name)}<br>{command}',
+def captions() -> str:
+    "Attribute accuracy by kind of caption."
+    from minisd.lab.captions import EXPERIMENTS, captions_table
+
+    e, done, every = captioned['effort'], len(captioned['rows']), sum(EXPERIMENTS.values())
+    unfinished = f' {done} of {every} runs are done so far.' if done < every else ''
+    return (
+        f'{captions_table(captioned)}\n\nSmall models trained alike ({e["clip_updates"]} updates of CLIP, '
+        f'{e["unet_updates"]} of the UNet) on 6,000 pictures, asked {captioned["captions"]} captions; where there is '
+        f'more than one seed, mean ± standard deviation from seed to seed. {on(captioned["machine"])}, '
+        f'{stamped(captioned)}.{unfinished}'
+    )
+
+
+def verdicts() -> str:
+    "v1's faults, and what each does."
+    from minisd.lab.postmortem import verdict_table
+
+    return verdict_table(v1, 'nbs/')
+
+
+# ---- every result file: what it says, commit, hardware, time, seed
+
+
+def record(what: str, says: str, result: dict, time: str, seed, file: str, command: str) -> list:
+    "A row: what was measured, in a line, how long it took, with which seed, on what, when, and how."
+    m, day = result['machine'], result['date'].replace('-', '‑')
+    hardware, made = f'{m["cores"]} cores, {m["gpu"] or m["cpu"]}', f'{result["commit"]}<br>{day}'
+    return [what, says, time, seed, hardware, made, f'[{file}](data/results/{file})<br>{command}']
+
+
+def several(parts: list[dict]) -> dict:
+    "Parts of a file that were measured one by one, as one."
+    commits = ', '.join(sorted({p['commit'] for p in parts}))
+    return dict(machine=parts[0]['machine'], commit=commits, date=max(p['date'] for p in parts))
+
+
+def minutes(parts: list[dict]) -> str:
+    return f'{sum(p["minutes"] for p in parts):.0f} minutes'
+
+
+def models() -> list[list]:
+    "What the models reach."
+    t, s, f, c = nano['training'], short['training'], whole['flow'], whole['clip']['text_to_image']
+    reached = f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}'
+    trained, seed = f'training {t["minutes"]:.0f} minutes', t['unet']['config']['seed']
+    fast, first = f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed']
+    quality = f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {c["1"]:.3f}, flow loss {f["mean"]:.3f}'
+    took, command = f'{whole["seconds_per_picture"]:.2f} s a picture', again('release RUN nano_15min')
+    plain = f'{short["score"]["mean"]:.3f} of attributes right'
+    return [
+        record('`nano`, shipped', reached, nano, trained, seed, 'nano.json', again('release RUN')),
+        record('`nano`, the preset as it is', plain, short, fast, first, 'nano_15min.json', command),
+        record('evaluation', quality, whole, took, whole['settings']['seed'], 'evaluation.json', '`minisd evaluate`'),
     ]
-    several = lambda parts: dict(machine=parts[0]['machine'], commit=spread(parts)[0], date=spread(parts)[1])
-    sweeps, labs, seeds = list(sweep.values()), list(v1.values()), sorted({r['seed'] for r in captioned['rows']})
-    return md(
-        'result | in a line | time | seed | hardware | commit, date | file, made by',
-        [
-            row(
-                '`nano`, shipped',
-                f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}',
-                nano,
-                f'training {t["minutes"]:.0f} minutes',
-                t['unet']['config']['seed'],
-                'nano.json',
-                '`make release`',
-            ),
-            row(
-                '`nano`, the preset as it is',
-                f'{short["score"]["mean"]:.3f} of attributes right',
-                short,
-                f'training {s["minutes"]:.1f} minutes',
-                s['unet']['config']['seed'],
-                'nano_15min.json',
-                '`.ci/release.py RUN nano_15min`',
-            ),
-            row(
-                'evaluation',
-                f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {whole["clip"]["text_to_image"]["1"]:.3f}, flow loss {whole["flow"]["mean"]:.3f}',
-                whole,
-                f'{whole["seconds_per_picture"]:.2f} s a picture',
-                whole['settings']['seed'],
-                'evaluation.json',
-                '`make evaluate`',
-            ),
-            row(
-                'solvers and guidance',
-                f'{len(sweep["solvers"]["rows"])} pairs of solver and grid, {len(sweep["guidance"]["rows"])} kinds of guidance',
-                several(sweeps),
-                minutes(sweeps),
-                0,
-                'sweep.json',
-                '`make sweep`',
-            ),
-            row(
-                'sampling speed',
-                f'nano {max(r["times_as_fast"] for r in speed["nano"]["rows"]):.1f} times, base {max(r["times_as_fast"] for r in speed["base"]["rows"]):.1f} times as fast as naively',
-                speed['nano'],
-                f'{speed["nano"]["rounds"]} rounds',
-                0,
-                'sample_bench.json',
-                '`make bench-sample`',
-            ),
-            row(
-                'training speed',
-                f'base {u["the recipe: 75% of the updates in the first phase"]["times_v1"]:.1f} times as fast as v1\'s update',
-                train,
-                'medians',
-                0,
-                'train_bench.json',
-                '`make bench-train`',
-            ),
-            row(
-                'start and sampling',
-                f'{list(bench["seconds"].values())[0]["median"]:.1f} s to the first picture',
-                bench,
-                'medians',
-                42,
-                'bench.json',
-                '`make bench`',
-            ),
-            row(
-                'server under load',
-                f'{load["levels"]["16"]["times_as_fast"]:.1f} times as many pictures as behind a lock, 16 clients',
-                load,
-                f'{load["seconds"]} s a level',
-                'one a request',
-                'serve_bench.json',
-                '`make bench-serve`',
-            ),
-            row(
-                'data preparation',
-                f'{min(r["ratio"] for r in prepared["speed"].values()):.0%} to {max(r["ratio"] for r in prepared["speed"].values()):.0%} of Pillow alone',
-                prepared,
-                f'{prepared["rounds"]} rounds',
-                '–',
-                'prepare_bench.json',
-                '`make bench-prepare`',
-            ),
-            row(
-                'what captions are worth',
-                f'{len(captioned["rows"])} small models',
-                captioned,
-                minutes(captioned['rows']),
-                ', '.join(map(str, seeds)),
-                'captions.json',
-                '`make captions`',
-            ),
-            row(
-                'v1\'s faults',
-                f'{len(labs)} experiments, {sum(len(p["rows"]) for p in labs)} runs and comparisons',
-                several(labs),
-                minutes(labs),
-                ', '.join(map(str, sorted({r['seed'] for r in v1['singles']['rows']}))),
-                'v1.json',
-                '`make postmortem`',
-            ),
-            row('memory and hours on a T4', 'computed', planned, '–', '–', 'plan.json', '`make plan`'),
-        ],
-    )
 
 
-def pictures():
+def speeds() -> list[list]:
+    "How fast things are."
+    runs, ways = several(list(sweep.values())), len(sweep['guidance']['rows'])
+    pairs = f'{len(sweep["solvers"]["rows"])} pairs of solver and grid, {ways} kinds of guidance'
+    gain = {k: max(r['times_as_fast'] for r in b['rows']) for k, b in speed.items()}
+    naive = f'nano {gain["nano"]:.1f} times, base {gain["base"]:.1f} times as fast as naively'
+    rounds, steps = f'{speed["nano"]["rounds"]} rounds', minutes(list(sweep.values()))
+    update = f'base {updates()[RECIPE]["times_v1"]:.1f} times as fast as v1\'s update'
+    first, lab = f'{seconds()["start"]:.1f} s to the first picture', again('sampling_speed')
+    return [
+        record('solvers and guidance', pairs, runs, steps, 0, 'sweep.json', again('sweep')),
+        record('sampling speed', naive, speed['nano'], rounds, 0, 'sample_bench.json', lab),
+        record('training speed', update, train, 'medians', 0, 'train_bench.json', again('training_speed')),
+        record('start and sampling', first, bench, 'medians', 42, 'bench.json', again('waiting')),
+    ]
+
+
+def loads() -> list[list]:
+    "The server and the preparation of data."
+    gain = f'{load["levels"]["16"]["times_as_fast"]:.1f} times as many pictures as behind a lock, 16 clients'
+    ratios = [r['ratio'] for r in prepared['speed'].values()]
+    care, rounds = f'{min(ratios):.0%} to {max(ratios):.0%} of Pillow alone', f'{prepared["rounds"]} rounds'
+    level, each = f'{load["seconds"]} s a level', 'one a request'
+    return [
+        record('server under load', gain, load, level, each, 'serve_bench.json', again('serving')),
+        record('data preparation', care, prepared, rounds, '–', 'prepare_bench.json', again('preparing')),
+    ]
+
+
+def studies() -> list[list]:
+    "What was asked of small models, and what was computed."
+    labs, runs = list(v1.values()), captioned['rows']
+    seeds = lambda rows: ', '.join(map(str, sorted({r['seed'] for r in rows})))
+    count, all_seeds = f'{len(labs)} experiments, {sum(len(p["rows"]) for p in labs)} runs and comparisons', seeds(runs)
+    many, clean = f'{len(runs)} small models', seeds(v1['singles']['rows'])
+    lab, computed = again('captions'), ('memory and hours on a T4', 'computed', planned, '–', '–')
+    return [
+        record('what captions are worth', many, captioned, minutes(runs), all_seeds, 'captions.json', lab),
+        record('v1\'s faults', count, several(labs), minutes(labs), clean, 'v1.json', again('postmortem')),
+        record(*computed, 'plan.json', again('memory')),
+    ]
+
+
+def records() -> str:
+    "Every result file in a row."
+    head = 'result | in a line | time | seed | hardware | commit, date | file, made by'
+    return md(head, [*models(), *speeds(), *loads(), *studies()])
+
+
+# ---- the site's pages
+
+
+def pictures() -> list[tuple[Path, dict]]:
     "The gallery's files and their settings."
-    import json
     from PIL import Image
 
-    return [
-        (f, json.loads(Image.open(f).info['minisd']))
-        for f in sorted((root / 'figures' / 'gallery').glob('*.png'), key=lambda f: int(f.stem))
-    ]
+    files = sorted((root / 'figures' / 'gallery').glob('*.png'), key=lambda f: int(f.stem))
+    return [(f, json.loads(Image.open(f).info['minisd'])) for f in files]
 
 
-def gallery_settings():
+SHARED = (
+    'model model_hash num_inference_steps solver guidance_scale guidance_interval guidance_rescale negative_prompt '
+    'dtype height width version'
+).split()
+
+
+def gallery_settings() -> str:
     "What all pictures of the gallery have in common."
-    every = [s for _, s in pictures()]
-    same = {
-        k: every[0][k]
-        for k in (
-            'model',
-            'model_hash',
-            'num_inference_steps',
-            'solver',
-            'guidance_scale',
-            'guidance_interval',
-            'guidance_rescale',
-            'negative_prompt',
-            'dtype',
-            'height',
-            'width',
-            'version',
-        )
-        if all(s[k] == every[0][k] for s in every)
-    }
-    return 'All have in common: ' + ', '.join(f"{k} {v!r}" if v == '' else f"{k} {v}" for k, v in same.items()) + '.'
+    first, *rest = [s for _, s in pictures()]
+    same = {k: first[k] for k in SHARED if all(s[k] == first[k] for s in rest)}
+    return 'All have in common: ' + ', '.join(f'{k} {v!r}' if v == '' else f'{k} {v}' for k, v in same.items()) + '.'
 
 
-def gallery():
+def gallery() -> str:
     "Pictures with the settings that their files hold."
-    from html import escape
-
     cells = []
     for f, s in pictures():
+        prompt, size = escape(s['prompt']), 'width="64" height="64" loading="lazy"'
         cells.append(
-            f'<figure><img src="figures/gallery/{f.name}" width="64" height="64" loading="lazy" alt="{escape(s["prompt"])}, as nano draws it"><figcaption>{escape(s["prompt"])}'
-            f'<small>{f.name}: seed {s["seed"]}, {s["num_inference_steps"]} steps ({s["solver"]}), guidance {s["guidance_scale"]:g}</small></figcaption></figure>'
+            f'<figure><img src="figures/gallery/{f.name}" {size} alt="{prompt}, as nano draws it">'
+            f'<figcaption>{prompt}<small>{f.name}: seed {s["seed"]}, {s["num_inference_steps"]} steps '
+            f'({s["solver"]}), guidance {s["guidance_scale"]:g}</small></figcaption></figure>'
         )
     return '<div class="gallery">\n' + '\n'.join(cells) + '\n</div>'
 
 
-def bibtex():
+def bibtex() -> str:
     "How to cite, from settings.ini."
     from nbdev.config import get_config
 
     c = get_config(path=root)
-    return f'```bibtex\n@software{{minisd,\n  title  = {{{c.title}: {c.description[0].lower() + c.description[1:]}}},\n  author = {{{{{c.author}}}}},\n  year   = {{{c.copyright.split()[0]}}},\n  version = {{{c.version}}},\n  url    = {{{c.git_url}}}\n}}\n```'
+    fields = dict(
+        title=f'{c.title}: {c.description[0].lower() + c.description[1:]}',
+        author=f'{{{c.author}}}',
+        year=c.copyright.split()[0],
+    )
+    lines = [f'  {k:6} = {{{v}}},' for k, v in fields.items()]
+    lines += [f'  version = {{{c.version}}},', f'  url    = {{{c.git_url}}}']
+    return '\n'.join(['```bibtex', '@software{minisd,', *lines, '}', '```'])
 
 
-def opening():
+def opening() -> str:
     "Two sentences: sizes, times, machine."
-    t, s, m = nano['training'], short['training'], short['training']['machine']
-    v, c, u = sizes('base')
+    t, s, m, (v, c, u) = nano['training'], short['training'], short['training']['machine'], sizes('base')
     hours = sum(r['hours'] for r in planned['rows'] if r['preset'] == 'base')
     return (
-        f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v / 1e6:.2f} M parameters) → CLIP ({c / 1e6:.1f} M) → UNet ({u / 1e6:.2f} M) with flow matching, sized for one free Colab T4 (about {hours:.0f} hours there by computation; this repository has not trained it). '
-        f'At the small preset `nano` ({sum(nano["parameters"].values()) / 1e6:.1f} M) the same code learns an embedded world of captioned pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline: {s["minutes"]:.1f} minutes get {short["score"]["subject"]:.0%} of its subjects right, the {t["minutes"]:.0f} minutes of the weights in the package {nano["score"]["subject"]:.0%}; they draw a picture in {bench["seconds"]["sampling: as by default, one picture"]["median"]:.1f} s.'
+        f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v / 1e6:.2f} M '
+        f'parameters) → CLIP ({c / 1e6:.1f} M) → UNet ({u / 1e6:.2f} M) with flow matching, sized for one free Colab '
+        f'T4 (about {hours:.0f} hours there by computation; this repository has not trained it). At the small preset '
+        f'`nano` ({sum(nano["parameters"].values()) / 1e6:.1f} M) the same code learns an embedded world of captioned '
+        f'pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline: {s["minutes"]:.1f} minutes get '
+        f'{short["score"]["subject"]:.0%} of its subjects right, the {t["minutes"]:.0f} minutes of the weights in the '
+        f'package {nano["score"]["subject"]:.0%}; they draw a picture in {seconds()["default"]:.1f} s.'
     )

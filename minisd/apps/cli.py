@@ -8,9 +8,9 @@ __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 
            'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name', 'out_names', 'read_prompts',
            'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'generate', 'enlarged', 'sheet', 'blocks',
            'settable', 'set_option', 'Session', 'paint', 'command_of_repl', 'typed_lines', 'repl', 'demo',
-           'replay_file', 'info', 'serve_model', 'read_with', 'opened_with', 'report_captions', 'prepare_source',
-           'parse_set', 'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan', 'parse_network',
-           'evaluate', 'fit_sampler', 'import_files', 'print_anything', 'error_line', 'run', 'main']
+           'replay_file', 'info', 'serve_model', 'read_with', 'report_captions', 'prepare_source', 'parse_set',
+           'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan', 'evaluate', 'fit_sampler',
+           'import_files', 'print_anything', 'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -25,15 +25,9 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperGroup
 
-# %% ../../nbs/apps/cli.ipynb #55a91d32
+# %% ../../nbs/apps/cli.ipynb #4f3b730e
 REQUEST, SOURCE = 'minisd.inference:Request', 'minisd.pictures.sources:SourceConfig'
-WORDS = dict(
-    num_images_per_prompt=('--n', '-n'),
-    negative_prompt=('--negative',),
-    at_least=('--min-column',),
-    at_most=('--max-column',),
-    hosts=('--name',),
-)
+WORDS = dict(num_images_per_prompt=('--n', '-n'), negative_prompt=('--negative',))
 TYPED = {int: 'N', float: 'X', str: 'TEXT', Path: 'PATH', tuple: 'FROM TO', list: 'TEXT', dict: 'COLUMN=NUMBER'}
 
 
@@ -56,20 +50,22 @@ def option(
     "A field as an option."
     from minisd.apps.surfaces import kind
 
-    k, words, help = kind(s), words_of(s), plainly(help)
+    k, words = kind(s), words_of(s)
+    help, left_out, default = plainly(help).partition(' [default: ')
     if s.choices:
         help += f': {", ".join(map(str, s.choices))}'
+    if k in (list, dict):
+        help += '; may be repeated'
+    help += left_out + default
     if k is bool and s.default:
         words = tuple(f'{w}/--no-{w[2:]}' for w in words)
     elif s.default is not False and s.default not in (None, MISSING, '', ()):
         help += f' [default: {s.default}]'
-    if k in (list, dict):
-        help += '; may be repeated'
     what = {tuple: tuple[float, float], list: list[str], dict: list[str]}.get(k, k) | None
     info = typer.Option(*words, help=help, metavar='NAME' if s.choices else TYPED.get(k), show_default=False)
     return inspect.Parameter(s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[what, info])
 
-# %% ../../nbs/apps/cli.ipynb #705477cb
+# %% ../../nbs/apps/cli.ipynb #ccf6287c
 def parse_bounds(
     option: str,  # its name, for the message
     pairs: list[str],  # "column=number"
@@ -115,7 +111,7 @@ def at_home(
         return type(value)(os.path.expanduser(value))
     return value
 
-# %% ../../nbs/apps/cli.ipynb #4cdd70a6
+# %% ../../nbs/apps/cli.ipynb #e9909a71
 @dataclass(frozen=True)
 class Command:
     "A function as a command."
@@ -146,7 +142,7 @@ class Command:
             out[parameter] = noun, [s for s in fields if not only or s.name in only]
         return out
 
-# %% ../../nbs/apps/cli.ipynb #7e565104
+# %% ../../nbs/apps/cli.ipynb #c60a9250
 def own_option(
     p: inspect.Parameter,  # of the command's function
     help: str,
@@ -163,7 +159,7 @@ def own_option(
         info = typer.Option(f'--{p.name.replace("_", "-")}', help=plainly(help) + many, metavar=TYPED.get(typed[0]))
     return p.replace(kind=p.KEYWORD_ONLY, annotation=Annotated[p.annotation, info])
 
-# %% ../../nbs/apps/cli.ipynb #c873c599
+# %% ../../nbs/apps/cli.ipynb #375cfaa4
 COMMANDS: dict[str, Command] = {}
 
 
@@ -214,7 +210,7 @@ def build(
             vars(p).update(get_usage_pieces=lambda ctx, usage=usage: [usage], display_type_rich=lambda ctx: '')
     return made
 
-# %% ../../nbs/apps/cli.ipynb #dfdf459d
+# %% ../../nbs/apps/cli.ipynb #c9aedbfc
 class Commands(TyperGroup):
     "The commands, each made when it is asked for, listed under headings."
 
@@ -319,7 +315,7 @@ def out_names(
         check_out(name)
     return names
 
-# %% ../../nbs/apps/cli.ipynb #ab5a78bc
+# %% ../../nbs/apps/cli.ipynb #98c7559d
 def read_prompts(
     text: str,  # a prompt, or a file that ends in .txt with one a line
 ) -> list[str]:
@@ -372,7 +368,7 @@ def seeded(
     print(f'minisd: note: no --seed was given, so {seed} was drawn', file=sys.stderr)
     return partial(request, seed=seed)
 
-# %% ../../nbs/apps/cli.ipynb #4850e101
+# %% ../../nbs/apps/cli.ipynb #2bff2ff2
 def batches(
     pipe,  # a `Pipeline`
     prompts: list[str],
@@ -554,7 +550,7 @@ def command_of_repl(s: Session, name: str, value: str):
     else:
         paint(s, s.last)
 
-# %% ../../nbs/apps/cli.ipynb #33d2dc3b
+# %% ../../nbs/apps/cli.ipynb #9387c3c7
 def typed_lines() -> Iterator[str]:
     "What a person types, line by line, until the end or /quit."
     with suppress(ImportError):
@@ -709,28 +705,17 @@ def serve_model(*, config: partial):
 
     serve(from_env(**config.keywords))
 
-# %% ../../nbs/apps/cli.ipynb #8464bf2c
+# %% ../../nbs/apps/cli.ipynb #d1ff07a7
 def read_with(
     data: str,  # "world", or a data set
-    reading: partial,  # a `SourceConfig`
-    **more,  # other options for a data set; None: not given
+    reading: partial,  # a `SourceConfig`, or what is more than one
 ) -> dict:
     "What was given for reading a data set; `ValueError` in one line for the world, which needs none."
-    given = reading.keywords | {k: v for k, v in more.items() if v is not None}
+    given = reading.keywords
     if given and data.partition(':')[0] == 'world':
         name = min(given).replace('_', '-')
         raise ValueError(f'--{name} is for a data set, and the world needs none: name a data set')
     return given
-
-
-def opened_with(
-    data: str,  # "world", or a data set
-    reading: partial,  # a `SourceConfig`
-    **more,  # other options for a data set
-) -> dict:  # arguments of `open_source`
-    "The same, in the words of `minisd.pictures.sources.open_source`."
-    words = dict(image_column='image', text_column='text', class_column='column')
-    return {words.get(k, k): v for k, v in read_with(data, reading, **more).items()}
 
 # %% ../../nbs/apps/cli.ipynb #dff3e924
 @command(OWN, 'minisd captions pictures/ --text-column caption', name='captions', reading=SOURCE)
@@ -753,7 +738,7 @@ def report_captions(
         check_out(out, pictures=False)
     if len({f.stem for f in words}) < len(words):
         raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
-    options, skipped = opened_with(source, reading), Counter()
+    options, skipped = read_with(source, reading), Counter()
     lists = {f.stem: read_words(f, options.get('encoding')) for f in words}
     report = caption_report(captions_of(source, n, skipped, **options), lists or None, batch)
     print(report_text(report, Path(source).name))
@@ -787,7 +772,7 @@ def prepare_source(
     from minisd.pictures import prepare as door
 
     config = config(near=None if number('--near', near, -1, 16, whole=True) == -1 else near)
-    options = opened_with(source, reading)
+    options = read_with(source, reading)
     if dry_run:
         print(door.dry_run(source, config, **options).partition('![')[0].rstrip())
         return
@@ -797,7 +782,7 @@ def prepare_source(
         print('minisd: note: what is done is kept; the same command goes on', file=sys.stderr)
         return 130
 
-# %% ../../nbs/apps/cli.ipynb #cb07a98b
+# %% ../../nbs/apps/cli.ipynb #015aaa96
 def parse_set(
     pairs: list[str],  # "field=value", the value as JSON or as plain text
 ) -> dict:
@@ -882,7 +867,7 @@ def draw_curves(
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
-# %% ../../nbs/apps/cli.ipynb #7b924839
+# %% ../../nbs/apps/cli.ipynb #4934f909
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
 def make_plan(
     stage: str = 'unet',  # unet, vae or clip
@@ -903,59 +888,36 @@ def make_plan(
     print(show_plan(plan(stage, preset, gpu, size, headroom), images, utilisation))
 
 # %% ../../nbs/apps/cli.ipynb #92a6741b
-def parse_network(
-    text: str | None,  # "ARCHITECTURE=FILE"
-) -> tuple[str, str] | None:
-    "An open_clip network from the command line."
-    if text is None:
-        return None
-    name, eq, file = text.partition('=')
-    if not (name and eq and file):
-        raise ValueError(f'--open-clip {text!r}: write ARCHITECTURE=FILE, such as ViT-B-32=open_clip_pytorch_model.bin')
-    return name, os.path.expanduser(file)
-
-
 @command(
     LABORATORY,
     'minisd evaluate nano runs/nano --out evaluation/',
-    request=(REQUEST, 'num_inference_steps', 'guidance_scale'),
-    reading=SOURCE,
+    config='minisd.measuring.evaluation:EvaluateConfig',
 )
-def evaluate(  # noqa: PLR0913, its parameters are the command's options
+def evaluate(
     models: list[str] | None = None,  # shipped models, folders, or user/name on the Hub; None: nano
     *,
-    data: str = 'world',  # "world", or a data set as train takes it: its held-out pairs
-    n: int = 500,  # held-out captions
-    request: partial = None,
-    seed: int = 0,  # of the noise
-    batch: int = 50,  # pictures at a time
-    style: str = 'rich',  # of the world's captions: rich, short or generic
+    config: partial,
     out: Path | None = None,  # folder for JSON, table and figure; or a .json file
-    holdout: float | None = None,  # share that training held out; None: the validation split, or 0.05 of the rows
-    split: str | None = None,  # of a data set; None: its validation split
-    reading: partial = None,
-    class_column: str | None = None,  # column with the class of each picture, such as label: CLIP is asked to name it
-    inception: Path | None = None,  # file of Inception's weights, for FID and KID as in the literature
-    open_clip: str | None = None,  # ARCHITECTURE=FILE: a network of open_clip, for its CLIP score
 ):
     "Measure VAE, CLIP, velocity and pictures on held-out pairs, of several models side by side."
+    from minisd.base.settings import settings
+    from minisd.measuring.evaluation import comparison, write
+    from minisd.measuring.evaluation import evaluate as measure
+
     if out:
         check_out(out if out.suffix == '.json' else out / 'evaluation.json', pictures=False)
-    network = parse_network(open_clip)
-    options = opened_with(data, reading, holdout=holdout, split=split, class_column=class_column)
-    from minisd.measuring.evaluation import assess, comparison, write
-
-    models, asked = models or ['nano'], request.keywords
+    of_data = {*settings(resolve_name(SOURCE)), 'holdout', 'class_column'}
+    asked = {k: v for k, v in config.keywords.items() if k in of_data}
+    read_with(config.keywords.get('data', 'world'), partial(config.func, **asked))
+    cfg, models = config(), models or ['nano']
     for m in models:
         open_pipeline(m)  # say what is wrong with any before the first is measured
-    how = dict(steps=asked.get('num_inference_steps'), guidance=asked.get('guidance_scale'), seed=seed, batch=batch)
-    how |= dict(style=style, inception=inception, open_clip=network)
-    results = [assess(m, data, n, **how, **options) for m in models]
+    results = [measure(m, cfg) for m in models]
     print(comparison(results))
     for f in write(results, out) if out else ():
         print(f)
 
-# %% ../../nbs/apps/cli.ipynb #a6faf519
+# %% ../../nbs/apps/cli.ipynb #55761f66
 @command(LABORATORY, 'minisd fit-sampler runs/nano', name='fit-sampler', reading=SOURCE)
 def fit_sampler(
     model: Path,  # a folder that training wrote
@@ -971,14 +933,15 @@ def fit_sampler(
     """
     import torch
     from minisd.base.core import check_seed, number, owned, to_unit, write_json
-    from minisd.inference import fit_sampling, shipped
+    from minisd.inference import shipped
     from minisd.pictures.images import ImageFolder
+    from minisd.sampling.fitting import fit_sampling
     from minisd.world.dataset import World
 
     check_seed(seed, '--seed'), number('--n', n, 2, 4096, whole=True)
     if str(model) in shipped():
         raise ValueError(f'{model} is a shipped model: give the folder of one that you trained')
-    options = opened_with(data, reading)
+    options = read_with(data, reading)
     pipe = open_pipeline(str(model), 'float32')
     size = pipe.vae.cfg.image_size
     items = World('train', size, n) if data == 'world' else ImageFolder(data, size, n, **options)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['YES', 'kind', 'offered', 'explained', 'allowed', 'parse', 'pair', 'presets', 'solver_label', 'Saving']
 
-# %% ../../nbs/apps/surfaces.ipynb #42344e26
+# %% ../../nbs/apps/surfaces.ipynb #762c3d45
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fastcore.docments import docments
 from ..base.core import choice
 from ..base.settings import Setting, check_settings, setting, settings
 
-# %% ../../nbs/apps/surfaces.ipynb #ca92c781
+# %% ../../nbs/apps/surfaces.ipynb #7c532274
 def kind(
     s: Setting,
 ) -> type | None:  # bool, int, float, str; tuple: numbers; list: texts; dict: numbers by name; None: it can't be typed
@@ -38,7 +38,7 @@ def offered(
     found = {s.name_for(surface): s for s in settings(noun).values()}
     return {name: s for name, s in found.items() if name and kind(s)}
 
-# %% ../../nbs/apps/surfaces.ipynb #aec22ff2
+# %% ../../nbs/apps/surfaces.ipynb #50d69443
 def explained(
     noun: type,  # a dataclass
 ) -> dict[str, str]:
@@ -46,7 +46,7 @@ def explained(
     said = docments(noun)
     return {name: s.help or said.get(name) or '' for name, s in settings(noun).items()}
 
-# %% ../../nbs/apps/surfaces.ipynb #a7a7b05d
+# %% ../../nbs/apps/surfaces.ipynb #843dfab5
 def allowed(
     s: Setting,
     low: float | None = None,  # bounds of the surface's own; of a text: how many characters
@@ -63,7 +63,7 @@ def allowed(
         return words
     return f'{words} from {least} to {most}' if most < float('inf') else f'{words} of at least {least}'
 
-# %% ../../nbs/apps/surfaces.ipynb #d9e9ff2b
+# %% ../../nbs/apps/surfaces.ipynb #24e8036e
 YES = {'true': True, 'yes': True, '1': True, 'false': False, 'no': False, '0': False}
 
 
@@ -97,12 +97,12 @@ def pair(
         raise ValueError(f'{name} is {text!r}: it must be two numbers, such as 0.1, 0.9') from None
     return low, high
 
-# %% ../../nbs/apps/surfaces.ipynb #9137ccf2
+# %% ../../nbs/apps/surfaces.ipynb #bc0334d0
 def presets() -> list[str]:
     "Names of the sizes that can be trained."
     from minisd import train
 
-    return list(getattr(train, 'PRESETS', None) or train.RECIPES)
+    return [*train.PRESETS]
 
 
 def solver_label(
@@ -111,7 +111,7 @@ def solver_label(
     "What a list of solvers shows."
     from minisd.flow import SOLVERS
 
-    return getattr(SOLVERS.get(name), 'label', None) or name
+    return SOLVERS[name].label if name in SOLVERS else name
 
 
 @dataclass(frozen=True)

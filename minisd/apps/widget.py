@@ -88,7 +88,7 @@ def dial(
     field.observe(typed, 'value'), slider.observe(slid, 'value')
     return field, W.HBox([slider, field])
 
-# %% ../../nbs/apps/widget.ipynb #e00bef81
+# %% ../../nbs/apps/widget.ipynb #b5b479c1
 FIELDS = offered(Request, 'widget')
 LABELS = dict(n='pictures', negative_prompt='negative')
 USUAL = dict(steps=(1, 50, 1), guidance=(1.0, 10.0, 0.5), n=(1, 9, 1))  # what a slider covers, in which steps
@@ -128,7 +128,7 @@ class SeedField(W.Text):
 
     value = CUnicode().tag(sync=True)
 
-# %% ../../nbs/apps/widget.ipynb #d3ae5fe3
+# %% ../../nbs/apps/widget.ipynb #78b62964
 def slider_of(
     name: str,  # a key of FIELDS
     s: Setting,
@@ -599,7 +599,7 @@ def on_grid(self: Studio):
         self.begin(sum(c['settings']['steps'] for c in cells))
         self.start(lambda: self.make_grid(cells, streams, cols))
 
-# %% ../../nbs/apps/widget.ipynb #0a23cf46
+# %% ../../nbs/apps/widget.ipynb #620f9016
 @patch
 def draw_sheet(self: Studio, cells: list[dict], cols: int):
     "The grid as far as it is drawn."
