@@ -25,7 +25,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperGroup
 
-# %% ../../nbs/apps/cli.ipynb #0fc5ac12
+# %% ../../nbs/apps/cli.ipynb #6b8c9b0b
 REQUEST, SOURCE = 'minisd.inference:Request', 'minisd.pictures.sources:SourceConfig'
 WORDS = dict(num_images_per_prompt=('--n', '-n'), negative_prompt=('--negative',))
 TYPED = {int: 'N', float: 'X', str: 'TEXT', Path: 'PATH', tuple: 'FROM TO', list: 'TEXT', dict: 'COLUMN=NUMBER'}
@@ -65,7 +65,7 @@ def option(
     info = typer.Option(*words, help=help, metavar='NAME' if s.choices else TYPED.get(k), show_default=False)
     return inspect.Parameter(s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[what, info])
 
-# %% ../../nbs/apps/cli.ipynb #1b9db7ef
+# %% ../../nbs/apps/cli.ipynb #7877f9f9
 def parse_bounds(
     option: str,  # its name, for the message
     pairs: list[str],  # "column=number"
@@ -111,7 +111,7 @@ def at_home(
         return type(value)(os.path.expanduser(value))
     return value
 
-# %% ../../nbs/apps/cli.ipynb #44a8a146
+# %% ../../nbs/apps/cli.ipynb #5524b6d9
 @dataclass(frozen=True)
 class Command:
     "A function as a command."
@@ -142,7 +142,7 @@ class Command:
             out[parameter] = noun, [s for s in fields if not only or s.name in only]
         return out
 
-# %% ../../nbs/apps/cli.ipynb #3f8d84a0
+# %% ../../nbs/apps/cli.ipynb #3db77497
 def own_option(
     p: inspect.Parameter,  # of the command's function
     help: str,
@@ -159,7 +159,7 @@ def own_option(
         info = typer.Option(f'--{p.name.replace("_", "-")}', help=plainly(help) + many, metavar=TYPED.get(typed[0]))
     return p.replace(kind=p.KEYWORD_ONLY, annotation=Annotated[p.annotation, info])
 
-# %% ../../nbs/apps/cli.ipynb #22e8ad14
+# %% ../../nbs/apps/cli.ipynb #9780193a
 COMMANDS: dict[str, Command] = {}
 
 
@@ -210,7 +210,7 @@ def build(
             vars(p).update(get_usage_pieces=lambda ctx, usage=usage: [usage], display_type_rich=lambda ctx: '')
     return made
 
-# %% ../../nbs/apps/cli.ipynb #de54cd0a
+# %% ../../nbs/apps/cli.ipynb #cc39a717
 class Commands(TyperGroup):
     "The commands, each made when it is asked for, listed under headings."
 
@@ -315,7 +315,7 @@ def out_names(
         check_out(name)
     return names
 
-# %% ../../nbs/apps/cli.ipynb #de9c9026
+# %% ../../nbs/apps/cli.ipynb #f93bbcfa
 def read_prompts(
     text: str,  # a prompt, or a file that ends in .txt with one a line
 ) -> list[str]:
@@ -368,7 +368,7 @@ def seeded(
     print(f'minisd: note: no --seed was given, so {seed} was drawn', file=sys.stderr)
     return partial(request, seed=seed)
 
-# %% ../../nbs/apps/cli.ipynb #3f8bb21c
+# %% ../../nbs/apps/cli.ipynb #b8d2a9fd
 def batches(
     pipe,  # a `Pipeline`
     prompts: list[str],
@@ -550,7 +550,7 @@ def command_of_repl(s: Session, name: str, value: str):
     else:
         paint(s, s.last)
 
-# %% ../../nbs/apps/cli.ipynb #9891710c
+# %% ../../nbs/apps/cli.ipynb #698d196b
 def typed_lines() -> Iterator[str]:
     "What a person types, line by line, until the end or /quit."
     with suppress(ImportError):
@@ -705,7 +705,7 @@ def serve_model(*, config: partial):
 
     serve(from_env(**config.keywords))
 
-# %% ../../nbs/apps/cli.ipynb #712eeb88
+# %% ../../nbs/apps/cli.ipynb #12f1eb32
 def read_with(
     data: str,  # "world", or a data set
     reading: partial,  # a `SourceConfig`, or what is more than one
@@ -782,7 +782,7 @@ def prepare_source(
         print('minisd: note: what is done is kept; the same command goes on', file=sys.stderr)
         return 130
 
-# %% ../../nbs/apps/cli.ipynb #28a572ae
+# %% ../../nbs/apps/cli.ipynb #f636c1ae
 def parse_set(
     pairs: list[str],  # "field=value", the value as JSON or as plain text
 ) -> dict:
@@ -867,7 +867,7 @@ def draw_curves(
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
-# %% ../../nbs/apps/cli.ipynb #cfec8459
+# %% ../../nbs/apps/cli.ipynb #6e7d7752
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
 def make_plan(
     stage: str = 'unet',  # unet, vae or clip
@@ -917,7 +917,7 @@ def evaluate(
     for f in write(results, out) if out else ():
         print(f)
 
-# %% ../../nbs/apps/cli.ipynb #2ec40825
+# %% ../../nbs/apps/cli.ipynb #2cc0849e
 @command(LABORATORY, 'minisd fit-sampler runs/nano', name='fit-sampler', reading=SOURCE)
 def fit_sampler(
     model: Path,  # a folder that training wrote

@@ -89,7 +89,7 @@ def dial(
     field.observe(typed, 'value'), slider.observe(slid, 'value')
     return field, W.HBox([slider, field])
 
-# %% ../../nbs/apps/widget.ipynb #d1556c6b
+# %% ../../nbs/apps/widget.ipynb #8788a0f7
 FIELDS = offered(Request, 'widget')
 LABELS = dict(n='pictures', negative_prompt='negative')
 USUAL = dict(steps=(1, 50, 1), guidance=(1.0, 10.0, 0.5), n=(1, 9, 1))  # what a slider covers, in which steps
@@ -130,7 +130,7 @@ class SeedField(W.Text):
 
     value = CUnicode().tag(sync=True)
 
-# %% ../../nbs/apps/widget.ipynb #c67f93b4
+# %% ../../nbs/apps/widget.ipynb #b043acd0
 def slider_of(
     name: str,  # a key of FIELDS
     s: Setting,
@@ -598,7 +598,7 @@ def on_grid(self: Studio):
         self.begin(sum(c['settings']['steps'] for c in cells))
         self.start(lambda: self.make_grid(cells, streams, cols))
 
-# %% ../../nbs/apps/widget.ipynb #7ddfac1c
+# %% ../../nbs/apps/widget.ipynb #02df93b6
 @patch
 def draw_sheet(self: Studio, cells: list[dict], cols: int):
     "The grid as far as it is drawn."
