@@ -6,7 +6,7 @@
 __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 'DAILY', 'OWN', 'LABORATORY', 'LAST', 'DEMO',
            'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command', 'own_option', 'command',
            'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name', 'out_names', 'read_prompts',
-           'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'generate', 'enlarged', 'sheet', 'blocks',
+           'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged', 'sheet', 'generate', 'blocks',
            'settable', 'set_option', 'Session', 'paint', 'command_of_repl', 'typed_lines', 'repl', 'demo',
            'replay_file', 'info', 'serve_model', 'read_with', 'report_captions', 'prepare_source', 'parse_set',
            'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan', 'evaluate', 'fit_sampler',
@@ -25,7 +25,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperGroup
 
-# %% ../../nbs/apps/cli.ipynb #6b8c9b0b
+# %% ../../nbs/apps/cli.ipynb #65555815
 REQUEST, SOURCE = 'minisd.inference:Request', 'minisd.pictures.sources:SourceConfig'
 WORDS = dict(num_images_per_prompt=('--n', '-n'), negative_prompt=('--negative',))
 TYPED = {int: 'N', float: 'X', str: 'TEXT', Path: 'PATH', tuple: 'FROM TO', list: 'TEXT', dict: 'COLUMN=NUMBER'}
@@ -65,7 +65,7 @@ def option(
     info = typer.Option(*words, help=help, metavar='NAME' if s.choices else TYPED.get(k), show_default=False)
     return inspect.Parameter(s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[what, info])
 
-# %% ../../nbs/apps/cli.ipynb #7877f9f9
+# %% ../../nbs/apps/cli.ipynb #fbfc0409
 def parse_bounds(
     option: str,  # its name, for the message
     pairs: list[str],  # "column=number"
@@ -111,7 +111,7 @@ def at_home(
         return type(value)(os.path.expanduser(value))
     return value
 
-# %% ../../nbs/apps/cli.ipynb #5524b6d9
+# %% ../../nbs/apps/cli.ipynb #98657cb3
 @dataclass(frozen=True)
 class Command:
     "A function as a command."
@@ -142,7 +142,7 @@ class Command:
             out[parameter] = noun, [s for s in fields if not only or s.name in only]
         return out
 
-# %% ../../nbs/apps/cli.ipynb #3db77497
+# %% ../../nbs/apps/cli.ipynb #cf6ccbbd
 def own_option(
     p: inspect.Parameter,  # of the command's function
     help: str,
@@ -159,7 +159,7 @@ def own_option(
         info = typer.Option(f'--{p.name.replace("_", "-")}', help=plainly(help) + many, metavar=TYPED.get(typed[0]))
     return p.replace(kind=p.KEYWORD_ONLY, annotation=Annotated[p.annotation, info])
 
-# %% ../../nbs/apps/cli.ipynb #9780193a
+# %% ../../nbs/apps/cli.ipynb #abb7fab8
 COMMANDS: dict[str, Command] = {}
 
 
@@ -178,7 +178,7 @@ def command(
 
     return add
 
-
+# %% ../../nbs/apps/cli.ipynb #70c5242d
 def build(
     name: str,  # a key of `COMMANDS`
 ):  # a command as Typer makes them
@@ -210,7 +210,7 @@ def build(
             vars(p).update(get_usage_pieces=lambda ctx, usage=usage: [usage], display_type_rich=lambda ctx: '')
     return made
 
-# %% ../../nbs/apps/cli.ipynb #cc39a717
+# %% ../../nbs/apps/cli.ipynb #4bf2815f
 class Commands(TyperGroup):
     "The commands, each made when it is asked for, listed under headings."
 
@@ -315,7 +315,7 @@ def out_names(
         check_out(name)
     return names
 
-# %% ../../nbs/apps/cli.ipynb #f93bbcfa
+# %% ../../nbs/apps/cli.ipynb #8fc04838
 def read_prompts(
     text: str,  # a prompt, or a file that ends in .txt with one a line
 ) -> list[str]:
@@ -368,7 +368,7 @@ def seeded(
     print(f'minisd: note: no --seed was given, so {seed} was drawn', file=sys.stderr)
     return partial(request, seed=seed)
 
-# %% ../../nbs/apps/cli.ipynb #b8d2a9fd
+# %% ../../nbs/apps/cli.ipynb #2942ebe1
 def batches(
     pipe,  # a `Pipeline`
     prompts: list[str],
@@ -405,6 +405,23 @@ def summary(
     return f'{says}, {s["width"]} x {s["height"]}' + (
         ', without ' + s['negative_prompt'] if s['negative_prompt'] else ''
     )
+
+# %% ../../nbs/apps/cli.ipynb #9ad623ac
+def enlarged(image, scale: int):  # a PIL picture
+    "A picture by a whole factor, without smoothing."
+    return image.resize((image.width * scale, image.height * scale), 0)
+
+
+def sheet(
+    made: list[tuple],  # pictures with their settings
+    scale: int,
+):  # a PIL picture
+    "All pictures on one sheet, each above its prompt and its seed."
+    from minisd.base.viz import grid
+
+    images = [enlarged(i, scale) for i, _ in made]
+    captions = [f'{s["prompt"]}, seed {s["seed"]}' for _, s in made]
+    return grid(images, captions, cell=images[0].width, font_size=max(12, images[0].width // 14))
 
 # %% ../../nbs/apps/cli.ipynb #679285e4
 @command(
@@ -446,23 +463,6 @@ def generate(
             print(f'{file}  {summary(s)}')
     if grid:
         print(save_png(sheet(made, saving.scale), next(names), None, False, saving.overwrite))
-
-
-def enlarged(image, scale: int):  # a PIL picture
-    "A picture by a whole factor, without smoothing."
-    return image.resize((image.width * scale, image.height * scale), 0)
-
-
-def sheet(
-    made: list[tuple],  # pictures with their settings
-    scale: int,
-):  # a PIL picture
-    "All pictures on one sheet, each above its prompt and its seed."
-    from minisd.base.viz import grid
-
-    images = [enlarged(i, scale) for i, _ in made]
-    captions = [f'{s["prompt"]}, seed {s["seed"]}' for _, s in made]
-    return grid(images, captions, cell=images[0].width, font_size=max(12, images[0].width // 14))
 
 # %% ../../nbs/apps/cli.ipynb #7081f6b2
 def blocks(
@@ -550,7 +550,7 @@ def command_of_repl(s: Session, name: str, value: str):
     else:
         paint(s, s.last)
 
-# %% ../../nbs/apps/cli.ipynb #698d196b
+# %% ../../nbs/apps/cli.ipynb #9c5b21a8
 def typed_lines() -> Iterator[str]:
     "What a person types, line by line, until the end or /quit."
     with suppress(ImportError):
@@ -665,7 +665,7 @@ def replay_file(
     print('identical' if r['identical'] else f'{r["pixels"]} pixels differ, by {r["levels"]} of 255 levels at most')
     return 0 if r['identical'] else 1
 
-
+# %% ../../nbs/apps/cli.ipynb #1bf9fb48
 @command(DAILY, 'minisd info nano')
 def info(
     model: str = 'nano',  # a shipped model, a folder, or user/name on the Hub
@@ -705,7 +705,7 @@ def serve_model(*, config: partial):
 
     serve(from_env(**config.keywords))
 
-# %% ../../nbs/apps/cli.ipynb #12f1eb32
+# %% ../../nbs/apps/cli.ipynb #5b04cf1c
 def read_with(
     data: str,  # "world", or a data set
     reading: partial,  # a `SourceConfig`, or what is more than one
@@ -782,7 +782,7 @@ def prepare_source(
         print('minisd: note: what is done is kept; the same command goes on', file=sys.stderr)
         return 130
 
-# %% ../../nbs/apps/cli.ipynb #f636c1ae
+# %% ../../nbs/apps/cli.ipynb #8212ca81
 def parse_set(
     pairs: list[str],  # "field=value", the value as JSON or as plain text
 ) -> dict:
@@ -867,7 +867,7 @@ def draw_curves(
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
 
-# %% ../../nbs/apps/cli.ipynb #6e7d7752
+# %% ../../nbs/apps/cli.ipynb #559ddb76
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
 def make_plan(
     stage: str = 'unet',  # unet, vae or clip
@@ -917,7 +917,7 @@ def evaluate(
     for f in write(results, out) if out else ():
         print(f)
 
-# %% ../../nbs/apps/cli.ipynb #2cc0849e
+# %% ../../nbs/apps/cli.ipynb #80afbcca
 @command(LABORATORY, 'minisd fit-sampler runs/nano', name='fit-sampler', reading=SOURCE)
 def fit_sampler(
     model: Path,  # a folder that training wrote

@@ -56,7 +56,7 @@ from ..base.settings import check_settings, setting, settings
 from ..inference import Output, Pipeline, find_model
 from ..sampling.batcher import APART, Batcher, Engine, Refused, Ticket, log
 
-# %% ../../nbs/apps/serve.ipynb #62bfa38e
+# %% ../../nbs/apps/serve.ipynb #dfe3b296
 def check_key(
     key: str,
     name: str = 'api_key',  # what the user calls it
@@ -208,7 +208,7 @@ def typed(
     default = None if optional else ... if default is MISSING else default
     return Annotated[what | None if optional else what, Field(description=says, **more)], default
 
-# %% ../../nbs/apps/serve.ipynb #1f038a4f
+# %% ../../nbs/apps/serve.ipynb #89b370a7
 class Body(BaseModel):
     "What all requests for pictures have in common."
 
@@ -255,7 +255,7 @@ GenerateResponse = create_model(
     **{k: (PLAIN.get(kind(s), kind(s)) | None, None) for k, s in FIELDS.items() if s.name != 'num_images_per_prompt'},
 )
 
-# %% ../../nbs/apps/serve.ipynb #ee72ae88
+# %% ../../nbs/apps/serve.ipynb #713422a5
 class Problem(BaseModel):
     "What is wrong, in one line."
 
@@ -297,7 +297,7 @@ def fault_line(
         return f'{name} is {quoted(value)}: {error["ctx"]["error"]}'
     return f'{name} is {quoted(value)}{must}' if must else f'{name} is {quoted(value)}: {error["msg"].lower()}'
 
-# %% ../../nbs/apps/serve.ipynb #b13bdb2c
+# %% ../../nbs/apps/serve.ipynb #0a15b0ba
 def side_limits(pipe: Pipeline) -> tuple[int, int]:
     "Least and largest side of a picture, in pixels; sides are multiples of the least."
     return pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1), 2 * pipe.vae.cfg.image_size
@@ -352,7 +352,7 @@ async def taken(
     finally:
         batcher.cancel(t.id)
 
-# %% ../../nbs/apps/serve.ipynb #a923bf20
+# %% ../../nbs/apps/serve.ipynb #2842dbc7
 async def outcome(
     request: Request,
     box: asyncio.Queue,  # of the ticket
@@ -437,7 +437,7 @@ def file_name(
     plain = f'{slug(normalize("NFKD", prompt).encode("ascii", "ignore").decode())}-{seed}.png'
     return f'inline; filename="{plain}"' + ('' if name == plain else f"; filename*=UTF-8''{quote(name)}")
 
-
+# %% ../../nbs/apps/serve.ipynb #ad97d0da
 async def picture_alone(
     t: Ticket,  # that is done
     out: Output,  # its last word, with one picture
@@ -470,7 +470,7 @@ def problem(
     headers = ({'Retry-After': str(retry)} if retry else {}) | ({'WWW-Authenticate': 'Bearer'} if status == 401 else {})
     return Response(json.dumps(body), status, headers, 'application/json')
 
-# %% ../../nbs/apps/serve.ipynb #4954a856
+# %% ../../nbs/apps/serve.ipynb #15f45acb
 def handle_errors(app: FastAPI):
     "Let every error of the application have that form."
 
@@ -508,7 +508,7 @@ async def authorised(
     if key and not (given and hmac.compare_digest(given.credentials.encode(), key.encode())):
         raise Refused(401, 'unauthorised', 'this server needs a key: send it as "Authorization: Bearer …"')
 
-# %% ../../nbs/apps/serve.ipynb #60ad008f
+# %% ../../nbs/apps/serve.ipynb #20dd13c4
 router, guard = APIRouter(), [Depends(authorised)]
 SAID = {
     400: 'body unreadable, or the server called by a name that is not its own',
@@ -535,7 +535,7 @@ MADE = {
     )
 }
 
-# %% ../../nbs/apps/serve.ipynb #e3e3d22f
+# %% ../../nbs/apps/serve.ipynb #3faebb30
 @router.post(
     '/generate',
     tags=['pictures'],
@@ -574,7 +574,7 @@ class Health(BaseModel):
     running: Annotated[int, Field(description='requests that run')]
     uptime_s: Annotated[float, Field(description='seconds since the start')]
 
-# %% ../../nbs/apps/serve.ipynb #5f9e7045
+# %% ../../nbs/apps/serve.ipynb #00c3adbf
 @router.head('/health', include_in_schema=False)
 @router.get('/health', tags=['server'], response_model=Health, responses={400: ERRORS[400]})
 async def health(request: Request):
@@ -619,7 +619,7 @@ class Config(BaseModel):
     rows: Annotated[int, Field(description='of a call of the network, at most')]
     queue: Annotated[int, Field(description='requests that may wait')]
 
-# %% ../../nbs/apps/serve.ipynb #05557b11
+# %% ../../nbs/apps/serve.ipynb #daf9e64e
 def sizes(
     pipe: Pipeline,
 ) -> list[str]:  # "WIDTHxHEIGHT", the trained one first
@@ -672,7 +672,7 @@ JSON_PROBLEM = {'application/json': {'schema': {'$ref': '#/components/schemas/Pr
 STREAMED = {s: dict(description=says, content=JSON_PROBLEM) for s, says in SAID.items()}  # no events, if it can't begin
 STREAMED[200] = dict(description='events', content={'text/event-stream': {'example': EVENTS}})
 
-# %% ../../nbs/apps/serve.ipynb #397d255a
+# %% ../../nbs/apps/serve.ipynb #0d0dc922
 @router.post(
     '/generate/stream', tags=['pictures'], response_class=EventSourceResponse, responses=STREAMED, dependencies=guard
 )
@@ -728,7 +728,7 @@ class OpenAI(Body):
 OURS = [name for name in FIELDS if name not in ('width', 'height')]  # for which size stands there
 ImageRequest = create_model('ImageRequest', __base__=OpenAI, **{k: typed(k, optional=k != 'prompt') for k in OURS})
 
-# %% ../../nbs/apps/serve.ipynb #b5f2e34d
+# %% ../../nbs/apps/serve.ipynb #f37b6c54
 def described(*status: int, example: dict) -> dict:
     "Responses of a route under /v1: errors, and what all is well looks like."
     return {s: dict(description=ERRORS.get(s, dict(description='no such model'))['description']) for s in status} | {
@@ -880,7 +880,7 @@ class Frame:
         finally:
             self.after(scope, note, time.perf_counter() - start)
 
-# %% ../../nbs/apps/serve.ipynb #7752f826
+# %% ../../nbs/apps/serve.ipynb #730f49aa
 def headed(
     message: dict,  # of ASGI, on its way out
     note: dict,  # of the request
@@ -951,7 +951,7 @@ def after(
     level = logging.DEBUG if path in ('/health', '/metrics') else logging.INFO  # these are asked for all the time
     log.log(level, 'request', extra=dict(fields=line))
 
-# %% ../../nbs/apps/serve.ipynb #f272b280
+# %% ../../nbs/apps/serve.ipynb #9df92469
 class JsonLines(logging.Formatter):
     "A log record as one line of JSON."
 
@@ -995,7 +995,7 @@ def add_pages(app: FastAPI):
     async def docs():
         return HTMLResponse(html, headers={'Content-Security-Policy': policy})
 
-# %% ../../nbs/apps/serve.ipynb #c1bbbc72
+# %% ../../nbs/apps/serve.ipynb #54260237
 NAMED = dict(most='no value is off by more than', mean='the mean difference is at most')
 SHOWN = 'X-Process-Time X-Request-ID Retry-After Content-Disposition X-Warnings'.split()  # to pages of allowed origins
 
@@ -1080,7 +1080,7 @@ def blamed(
             raise
         raise type(e)(f'{" or ".join(names)}: {e}') from None
 
-# %% ../../nbs/apps/serve.ipynb #51d3f53b
+# %% ../../nbs/apps/serve.ipynb #fb8a8813
 def check_there(
     cfg: ServerConfig,
 ):

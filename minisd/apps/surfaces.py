@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['YES', 'kind', 'offered', 'explained', 'allowed', 'parse', 'pair', 'presets', 'solver_label', 'Saving']
 
-# %% ../../nbs/apps/surfaces.ipynb #1c2e63e1
+# %% ../../nbs/apps/surfaces.ipynb #a3c6741e
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fastcore.docments import docments
 from ..base.core import choice
 from ..base.settings import Setting, check_settings, setting, settings
 
-# %% ../../nbs/apps/surfaces.ipynb #6b8bfd5f
+# %% ../../nbs/apps/surfaces.ipynb #d6f6425c
 def kind(
     s: Setting,
 ) -> type | None:  # bool, int, float, str; tuple: numbers; list: texts; dict: numbers by name; None: it can't be typed
@@ -38,7 +38,7 @@ def offered(
     found = {s.name_for(surface): s for s in settings(noun).values()}
     return {name: s for name, s in found.items() if name and kind(s)}
 
-# %% ../../nbs/apps/surfaces.ipynb #66dba7e7
+# %% ../../nbs/apps/surfaces.ipynb #7e06fcfe
 def explained(
     noun: type,  # a dataclass
 ) -> dict[str, str]:
@@ -46,7 +46,7 @@ def explained(
     said = docments(noun)
     return {name: s.help or said.get(name) or '' for name, s in settings(noun).items()}
 
-# %% ../../nbs/apps/surfaces.ipynb #5f12a139
+# %% ../../nbs/apps/surfaces.ipynb #f84035bd
 def allowed(
     s: Setting,
     low: float | None = None,  # bounds of the surface's own; of a text: how many characters
@@ -63,7 +63,7 @@ def allowed(
         return words
     return f'{words} from {least} to {most}' if most < float('inf') else f'{words} of at least {least}'
 
-# %% ../../nbs/apps/surfaces.ipynb #e89e4aab
+# %% ../../nbs/apps/surfaces.ipynb #da96bf1a
 YES = {'true': True, 'yes': True, '1': True, 'false': False, 'no': False, '0': False}
 
 
@@ -97,7 +97,7 @@ def pair(
         raise ValueError(f'{name} is {text!r}: it must be two numbers, such as 0.1, 0.9') from None
     return low, high
 
-# %% ../../nbs/apps/surfaces.ipynb #b9edf1e5
+# %% ../../nbs/apps/surfaces.ipynb #e5725623
 def presets() -> list[str]:
     "Names of the sizes that can be trained."
     from minisd import train

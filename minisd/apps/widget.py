@@ -52,7 +52,7 @@ def tiled(
     return grid(images, cols=cols, cell=side, gap=4 if len(images) > 1 else 0)
 
 # %% ../../nbs/apps/widget.ipynb #b22f8520
-LABEL, WIDER = dict(description_width='66px'), dict(description_width='112px')
+LABEL, WIDER = dict(description_width='66px'), dict(description_width='120px')
 
 
 def dial(
@@ -89,7 +89,7 @@ def dial(
     field.observe(typed, 'value'), slider.observe(slid, 'value')
     return field, W.HBox([slider, field])
 
-# %% ../../nbs/apps/widget.ipynb #8788a0f7
+# %% ../../nbs/apps/widget.ipynb #d94d9882
 FIELDS = offered(Request, 'widget')
 LABELS = dict(n='pictures', negative_prompt='negative')
 USUAL = dict(steps=(1, 50, 1), guidance=(1.0, 10.0, 0.5), n=(1, 9, 1))  # what a slider covers, in which steps
@@ -130,7 +130,7 @@ class SeedField(W.Text):
 
     value = CUnicode().tag(sync=True)
 
-# %% ../../nbs/apps/widget.ipynb #b043acd0
+# %% ../../nbs/apps/widget.ipynb #71012dae
 def slider_of(
     name: str,  # a key of FIELDS
     s: Setting,
@@ -149,7 +149,7 @@ def control(
 ) -> Control:
     "Something to fill in for a field of a request."
     s, wide = FIELDS[name], dict(style=LABEL if name in FIRST else WIDER, layout=W.Layout(width='auto'))
-    wide |= dict(description=LABELS.get(name, name.replace('_', ' ')), description_tooltip=s.help)
+    wide |= dict(description=LABELS.get(name, name.replace('_', ' ')), tooltip=s.help)
     if s.choices:
         choices = [(solver_label(k), k) for k in s.choices if name != 'solver' or k in solvers]
         field = W.Dropdown(options=[('auto', 'auto'), *choices], value='auto' if value is None else value, **wide)
@@ -160,7 +160,7 @@ def control(
     elif value is not None and name != 'seed' and (covers := slider_of(name, s)):
         return Control(name, *dial(wide['description'], type(covers[2])(value), *covers, wide['style']))
     else:
-        field = SeedField('' if value is None else value, placeholder=s.help, **wide)
+        field = SeedField('' if value is None else value, placeholder=s.help if kind(s) is str else 'auto', **wide)
     return Control(name, field, field)
 
 # %% ../../nbs/apps/widget.ipynb #8dc863a8
@@ -598,7 +598,7 @@ def on_grid(self: Studio):
         self.begin(sum(c['settings']['steps'] for c in cells))
         self.start(lambda: self.make_grid(cells, streams, cols))
 
-# %% ../../nbs/apps/widget.ipynb #02df93b6
+# %% ../../nbs/apps/widget.ipynb #d16133db
 @patch
 def draw_sheet(self: Studio, cells: list[dict], cols: int):
     "The grid as far as it is drawn."
@@ -658,7 +658,7 @@ def show_trajectory(self: Studio):
     self.moment.layout.display = None
     self.show_frame()
 
-
+# %% ../../nbs/apps/widget.ipynb #77be7707
 @patch
 def show_frame(self: Studio):
     "The moment at the slider, large."
