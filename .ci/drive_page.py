@@ -1,25 +1,46 @@
-"Use the page of `minisd serve` as a person would, in a real browser. Exit status 3: no browser here. --shots FOLDER: where screenshots go; --figures: into figures/."
+"Use the page of `minisd serve` as a person would, in a real browser. Exit status 3: no browser here."
 
-import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
-root = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(root), str(root / '.ci')]
-from drive_widget import FLAGS, browser_path
+import browser
 
+root = Path(__file__).resolve().parents[1]
 CABIN, DEER, BALLOON = (
     'a red cabin left of a lake at sunset',
     'a white deer in the forest at night, in fog',
     'a yellow balloon over mountains at dawn',
 )
+# what the page shows on the way
 WATCH = '''window.seen = { steps: [], previews: 0 };
 addEventListener('securitypolicyviolation', e => console.error('policy violated:', e.violatedDirective, e.blockedURI));
 addEventListener('DOMContentLoaded', () => new MutationObserver(() => {
   const k = /^step (\\d+) of/.exec(document.querySelector('#step').textContent)?.[1];
   if (k && !document.querySelector('#running').hidden && k !== seen.steps.at(-1)) seen.steps.push(k);
   seen.previews = Math.max(seen.previews, document.querySelectorAll('#tiles .preview').length);
-}).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true }));'''  # what the page showed on the way
+}).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true }));'''
 STEP = "Number(/step (\\d+) of/.exec(document.querySelector('#step').innerText)?.[1])"
+SAME = '''async all => {
+  const pixels = bitmap => {
+    const c = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    c.drawImage(bitmap, 0, 0);
+    return c.getImageData(0, 0, bitmap.width, bitmap.height).data.join();
+  };
+  const [a, b] = (await Promise.all(all.map(i => createImageBitmap(i)))).map(pixels);
+  return a == b;
+}'''  # whether two pictures have the same pixels
+SMALL = '''[...document.querySelectorAll('button, .button, a, input, select, summary')]
+  .filter(e => e.checkVisibility() && !e.closest('.check')).map(e => [e, e.getBoundingClientRect()])
+  .filter(([e, r]) => r.height < 44 || r.width < 44)
+  .map(([e, r]) => `${e.id || e.className || e.textContent} ${r.width}x${r.height}`)'''  # too small for a finger
+STREAM = '**/generate/stream'
+READY = "document.querySelector('#health').dataset.state == 'ok'"
 
 PATIENCE = 180  # seconds: a busy machine is no fault
 
@@ -55,7 +76,9 @@ class Server:
         return json.load(urllib.request.urlopen(f'{self.url}/health', timeout=PATIENCE))
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL), self.process.wait(), self.log.close()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
 
 
 class Page:
@@ -114,11 +137,11 @@ class Page:
 
     def made(self, what: str, n: int, seconds: float = PATIENCE):
         "Wait for n finished pictures on the stage."
-        self.until(
-            what,
-            f"document.querySelectorAll('#tiles img.sharp').length == {n} && document.querySelector('#running').hidden && [...document.querySelectorAll('#tiles img')].every(i => i.naturalWidth >= 64)",
-            seconds,
+        done = (
+            f"document.querySelectorAll('#tiles img.sharp').length == {n} && document.querySelector('#running').hidden"
         )
+        drawn = "[...document.querySelectorAll('#tiles img')].every(i => i.naturalWidth >= 64)"
+        self.until(what, f'{done} && {drawn}', seconds)
 
     def expected(self, *texts: str):
         "Console errors with these texts were provoked."
@@ -135,31 +158,27 @@ class Page:
 
 def drive(p: Page, server: Server):
     p.pg.goto(server.url)
-    (
-        keyboard(p),
-        four(p),
-        stop(p, server),
-        gallery(p),
-        full_view(p),
-        save(p),
-        errors(p),
-        large_seed(p),
-        killed(p, server),
-        looks(p),
-        clear(p),
-    )
+    keyboard(p)
+    four(p)
+    stop(p, server)
+    for part in gallery, other_settings, full_view, save, prompts, refused, key, failed, large_seed:
+        part(p)
+    killed(p, server)
+    offline(p)
+    looks(p)
+    clear(p)
 
 
 def keyboard(p: Page):
     "An example fills the prompt and no more; then with Tab, keys and Enter alone."
     pg = p.pg
-    p.until('ready', "document.querySelector('#health').dataset.state == 'ok'")
+    p.until('ready', READY)
     assert 'ready' in p.text('health')
     p.shot('empty')
     p.button(DEER).click()
     assert p.value('prompt') == DEER and p.focus() == 'prompt' and p.cards() == 0
     pg.reload()
-    p.until('ready again', "document.querySelector('#health').dataset.state == 'ok'")
+    p.until('ready again', READY)
     for order in ('prompt', 'negative_prompt'):
         pg.keyboard.press('Tab')
         assert p.focus() == order, (p.focus(), order)
@@ -231,13 +250,22 @@ def gallery(p: Page):
     "It is there after a reload; settings come back."
     pg, n = p.pg, p.cards()
     pg.reload()
-    p.until('ready after reload', "document.querySelector('#health').dataset.state == 'ok'")
+    p.until('ready after reload', READY)
     assert p.cards() == n == 6 and pg.locator('#tiles img').count() == 1 and BALLOON in p.text('caption')
     seeds = pg.eval_on_selector_all('#cards .view img', 'all => all.map(i => i.alt)')
     assert 'seed 42' in seeds[1] and 'seed 45' in seeds[4] and CABIN in seeds[5], seeds
+
+
+def other_settings(p: Page):
+    "What was set for a picture comes back with it, and the picture, too."
+    pg = p.pg
     p.type('steps', 20)
     p.type('cfg_scale', 7.5)
     pg.select_option('#solver', index=1)
+    pg.click('#more > summary')
+    p.type('guidance_interval', '0.2, 0.9')
+    pg.check('#zero_star')
+    p.shot('more')
     p.type('negative_prompt', 'rain')
     p.type('prompt', DEER)
     p.button('Generate').click()
@@ -246,19 +274,18 @@ def gallery(p: Page):
     pg.locator('#cards .use').last.click()
     got = [p.value(i) for i in ('prompt', 'negative_prompt', 'steps', 'cfg_scale', 'seed', 'n')]
     assert got == [CABIN, '', '11', '3', '42', '1'] and pg.is_checked('#lock') and p.focus() == 'prompt', got
+    assert p.value('guidance_interval') == '' and not pg.is_checked('#zero_star')
     p.says('restored', 'announce', 'seed 42')
     p.button('Generate').click()
     p.says('made again', 'caption', CABIN)
     p.made('made', 1)
-    same = 'async a => { const all = await Promise.all(a.map(i => createImageBitmap(i))).then(b => b.map(m => { const c = new OffscreenCanvas(m.width, m.height).getContext("2d"); c.drawImage(m, 0, 0); return c.getImageData(0, 0, m.width, m.height).data.join(); })); return all[0] == all[1]; }'
-    assert pg.evaluate(
-        f'({same})([document.querySelector("#tiles img"), document.querySelector("#cards li:last-child img")])'
-    )
+    both = '[document.querySelector("#tiles img"), document.querySelector("#cards li:last-child img")]'
+    assert pg.evaluate(f'({SAME})({both})')
     p.note('the same picture, to the last pixel')
     pg.locator('#cards .use').nth(1).click()
-    assert [p.value(i) for i in ('negative_prompt', 'steps', 'cfg_scale')] == ['rain', '20', '7.5'] and p.value(
-        'solver'
-    )
+    got = [p.value(i) for i in ('negative_prompt', 'steps', 'cfg_scale', 'guidance_interval')]
+    assert got == ['rain', '20', '7.5', '0.2, 0.9'] and p.value('solver') and pg.is_checked('#zero_star'), got
+    pg.click('#more > summary')
     pg.locator('#cards .delete').nth(1).click()
     p.says('deleted', 'announce', 'Deleted')
     assert p.cards() == 7 and 'delete' in p.focus()
@@ -311,10 +338,10 @@ def save(p: Page):
     p.note(f'saved {name}: {s["prompt"]!r}, seed {s["seed"]}')
 
 
-def errors(p: Page):
-    "Nothing to draw, what the server refuses, a full queue, a key that is wanted."
-    pg, stream = p.pg, '**/generate/stream'
-    p.pg.fill('#prompt', '  ')
+def prompts(p: Page):
+    "Nothing to draw, too much to send, more than the model reads."
+    pg = p.pg
+    pg.fill('#prompt', '  ')
     pg.press('#prompt', 'Enter')
     p.says('blank prompt', 'trouble_text', 'prompt is empty')
     assert p.focus() == 'prompt' and pg.get_attribute('#prompt', 'aria-invalid') == 'true'
@@ -331,23 +358,27 @@ def errors(p: Page):
     p.made('more than the model reads', 1)
     assert pg.locator('#notes').is_visible()
     p.note(p.text('notes')[:150])
+
+
+def refuse(p: Page, status: int, **headers):
+    "Have the next request refused."
+    body = json.dumps(dict(detail='the queue is full', id='x'))
+    headers |= {'Content-Type': 'application/json'}
+    p.pg.route(STREAM, lambda r: r.fulfill(status=status, headers=headers, body=body), times=1)
+
+
+def refused(p: Page):
+    "What the server refuses, and a full queue."
+    pg = p.pg
+    more = lambda r: r.continue_(post_data=json.dumps(json.loads(r.request.post_data) | dict(n=99)))
     pg.fill('#prompt', CABIN)
-    pg.route(stream, lambda r: r.continue_(post_data=json.dumps(json.loads(r.request.post_data) | dict(n=99))), times=1)
+    pg.route(STREAM, more, times=1)
     p.button('Generate').click()
     p.until('refused by the server', "document.querySelector('#trouble_text').innerText")
     said = p.text('trouble_text')
     assert '\n' not in said and 'n' in said and '{' not in said, said
     p.note(said)
-    refuse = lambda status, **headers: pg.route(
-        stream,
-        lambda r: r.fulfill(
-            status=status,
-            headers={'Content-Type': 'application/json'} | headers,
-            body=json.dumps(dict(detail='the queue is full', id='x')),
-        ),
-        times=1,
-    )
-    refuse(429, **{'Retry-After': '2'})
+    refuse(p, 429, **{'Retry-After': '2'})
     p.button('Generate').click()
     p.says('queue full', 'trouble_text', 'queue is full')
     assert pg.is_disabled('#again') and 'Try again in' in p.text('again')
@@ -355,7 +386,12 @@ def errors(p: Page):
     p.button('Try again').click()
     p.made('tried again', 1)
     assert p.text('trouble_text') == ''
-    refuse(401)
+
+
+def key(p: Page):
+    "A key that is wanted."
+    pg = p.pg
+    refuse(p, 401)
     p.button('Generate').click()
     p.says('a key is wanted', 'trouble_text', 'key')
     assert p.focus() == 'key'
@@ -365,12 +401,16 @@ def errors(p: Page):
     pg.fill('#key', '')
     pg.focus('#key')
     pg.keyboard.type('open-sesame')
-    with pg.expect_request(stream) as sent:
+    with pg.expect_request(STREAM) as sent:
         pg.keyboard.press('Enter')
     assert sent.value.headers['authorization'] == 'Bearer open-sesame'
     p.made('with the key', 1)
     pg.evaluate('sessionStorage.clear()')
-    refuse(500)
+
+
+def failed(p: Page):
+    "A fault of the server's own."
+    refuse(p, 500)
     p.button('Generate').click()
     p.says('failed', 'trouble_text', '(request x)')
     p.button('Try again').click()
@@ -423,6 +463,10 @@ def killed(p: Page, server: Server):
     p.button('Try again').click()
     p.made('what was lost', 2)
     assert DEER in p.text('caption') and p.text('trouble_text') == ''
+
+
+def offline(p: Page):
+    "The network goes while nothing runs, and comes back."
     look = "document.dispatchEvent(new Event('visibilitychange'))"  # looks at once, as on coming back to the tab
     p.type('n', 1)
     p.type('steps', 11)
@@ -454,14 +498,13 @@ def looks(p: Page):
 def phone(p: Page, server: Server):
     "The same with a finger: no horizontal scroll at any width, and what is touched is large enough."
     pg = p.pg
-    small = "[...document.querySelectorAll('button, .button, a, input, select, summary')].filter(e => e.checkVisibility() && !e.closest('.check')).map(e => [e, e.getBoundingClientRect()]).filter(([e, r]) => r.height < 44 || r.width < 44).map(([e, r]) => `${e.id || e.className || e.textContent} ${r.width}x${r.height}`)"
     pg.goto(server.url)
-    p.until('ready', "document.querySelector('#health').dataset.state == 'ok'")
+    p.until('ready', READY)
     p.shot('phone_empty')
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     p.type('seed', 42)
     p.type('n', 4)
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     assert '4 pictures' in p.text('gist')
     pg.fill('#prompt', CABIN)
     p.button('Generate').tap()
@@ -470,12 +513,12 @@ def phone(p: Page, server: Server):
         'the pictures are out of sight'
     )
     p.shot('phone')
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     for width in (390, 360, 768, 1024):
         pg.set_viewport_size(dict(width=width, height=844))
         over = pg.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
         assert over <= 0, f'{width} px wide: {over} px too wide'
-        assert not (s := pg.evaluate(small)), f'{width} px wide, too small for a finger: {s}'
+        assert not (s := pg.evaluate(SMALL)), f'{width} px wide, too small for a finger: {s}'
     p.note('no horizontal scroll at 360, 390, 768 and 1024; everything is large enough')
 
 
@@ -489,7 +532,7 @@ def clear(p: Page):
     p.button('Delete all').click()
     p.until('cleared', "!document.querySelector('#cards li') && !document.querySelector('#empty').hidden")
     pg.reload()
-    p.until('nothing after a reload', "document.querySelector('#health').dataset.state == 'ok'")
+    p.until('nothing after a reload', READY)
     assert p.cards() == 0
 
 
@@ -509,69 +552,30 @@ def docs(p: Page, server: Server):
     p.note('the API, tried from its description')
 
 
-def main():
+def use(chromium, folder: Path, shots: Path, dark: bool):
+    server = Server(folder, browser.free_port()).start()
+    watched = browser.Watched(chromium, (server.url, 'data:', f'blob:{server.url}'))
+
+    def page(watch=True, **how):
+        pg = watched.page(color_scheme='light', **how)
+        pg.set_default_timeout(1000 * PATIENCE)
+        if watch:
+            pg.add_init_script(WATCH)
+        return Page(pg, shots, watched.errors)
+
+    desktop = dict(width=1280, height=800)
+    finger = dict(viewport=dict(width=390, height=844), device_scale_factor=2, is_mobile=True, has_touch=True)
     try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        print('skipped: playwright is not installed')
-        return 3
-    chromium = browser_path()
-    if not chromium:
-        print('skipped: there is no Chromium here (set CHROMIUM to its path)')
-        return 3
-    with tempfile.TemporaryDirectory() as tmp, socket.socket() as s:
-        args, folder = sys.argv[1:], Path(tmp)
-        shots = Path(args[args.index('--shots') + 1]).resolve() if '--shots' in args else folder / 'shots'
-        shots.mkdir(parents=True, exist_ok=True)
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-        s.close()
-        server = Server(folder, port).start()
-        try:
-            with sync_playwright() as play:
-                browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
-                outside, errors = set(), []
-
-                def page(watch=True, **how):
-                    pg = browser.new_page(color_scheme='light', **how)
-                    pg.set_default_timeout(1000 * PATIENCE)
-                    if watch:
-                        pg.add_init_script(WATCH)
-                    pg.on(
-                        'request',
-                        lambda r: (
-                            None
-                            if r.url.startswith((server.url, 'data:', f'blob:{server.url}'))
-                            else outside.add(r.url)
-                        ),
-                    )
-                    pg.on('console', lambda m: errors.append(m.text[:300]) if m.type == 'error' else None)
-                    pg.on('pageerror', lambda e: errors.append(str(e)[:300]))
-                    return Page(pg, shots, errors)
-
-                p = page(viewport=dict(width=1280, height=800))
-                try:
-                    drive(p, server)
-                    p = page(
-                        viewport=dict(width=390, height=844), device_scale_factor=2, is_mobile=True, has_touch=True
-                    )
-                    phone(p, server)
-                    docs(p := page(watch=False, viewport=dict(width=1280, height=800)), server)
-                except BaseException:
-                    p.pg.screenshot(path=shots / 'failure.png')
-                    print('console:', errors[:5], (folder / 'server.log').read_text()[-1500:])
-                    raise
-                browser.close()
-            print('requests to other hosts:', sorted(outside) or 'none', '| console errors:', errors or 'none')
-            assert not outside and not errors
-            if '--figures' in args:
-                for name in ('desktop', 'dark', 'phone'):
-                    shutil.copy(shots / f'page_{name}.png', root / 'figures')
-        finally:
-            server.kill()
-    print('page: all well')
-    return 0
+        with watched.driven(shots):
+            drive(page(viewport=desktop), server)
+            phone(page(**finger), server)
+            docs(page(watch=False, viewport=desktop), server)
+    except BaseException:
+        print((folder / 'server.log').read_text()[-1500:])
+        raise
+    finally:
+        server.kill()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(browser.main(__doc__, 'page desktop dark phone', use))

@@ -1,50 +1,41 @@
-"Use the widget in JupyterLab as a person would, in a real browser. Exit status 3: no browser here. --shots FOLDER: where screenshots go; --figures: into figures/; --dark: the dark theme."
+"Use the widget in JupyterLab as a person would, in a real browser. Exit status 3: no browser here."
 
-import json, os, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
+import browser
 import nbformat
 
 root = Path(__file__).resolve().parents[1]
 CELLS = [
-    '''from minisd.world.painter import World
-from minisd.inference import Pipeline, fit_preview
-from minisd.apps.widget import widget'''
-    '''pipe = Pipeline.from_pretrained('nano')
-pipe.sampling = dict(preview=fit_preview(pipe.vae, World(n=32).images()/127.5 - 1)) | pipe.sampling
-box = widget(pipe, seed=42)
-box''',
+    '''from minisd.inference import Pipeline
+from minisd.apps.widget import widget''',
+    "box = widget(Pipeline.from_pretrained('nano'), seed=42)\nbox",
     'print("joins", box.running); box.wait(); print("joined")',
     'print("free", box.running)',
 ]
-FLAGS = '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
+NOTEBOOK = dict(kernelspec=dict(display_name='Python 3 (ipykernel)', language='python', name='python3'))
 
 
-def browser_path() -> str | None:
-    "A Chromium on this machine. On GitHub there is one, and a test without it is no test."
-    path = os.environ.get('CHROMIUM') or next(
-        filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
-    )
-    if not path and os.environ.get('GITHUB_ACTIONS'):
-        raise SystemExit('no Chromium and no Chrome on the path')
-    return path
-
-
-def serve(folder: Path) -> tuple[subprocess.Popen, str]:
-    "A JupyterLab on a free port of 127.0.0.1, without its news; its process and address."
+def prepare(folder: Path, dark: bool):
+    "A notebook with the widget, and JupyterLab's settings: without its news, in light colours or dark ones."
     settings = folder / '.settings' / '@jupyterlab' / 'apputils-extension'
     settings.mkdir(parents=True)
     (settings / 'notification.jupyterlab-settings').write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    if '--dark' in sys.argv:
+    if dark:
         (settings / 'themes.jupyterlab-settings').write_text('{"theme": "JupyterLab Dark"}')
-    nb = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(c) for c in CELLS],
-        metadata=dict(kernelspec=dict(display_name='Python 3 (ipykernel)', language='python', name='python3')),
-    )
-    nbformat.write(nb, folder / 'try.ipynb')
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
+    cells = [nbformat.v4.new_code_cell(c) for c in CELLS]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=NOTEBOOK), folder / 'try.ipynb')
+
+
+def serve(folder: Path) -> tuple[subprocess.Popen, str]:
+    "A JupyterLab on a free port of 127.0.0.1; its process and address."
+    port, log = browser.free_port(), open(folder / '.log', 'w')
     env = os.environ | dict(
         JUPYTERLAB_SETTINGS_DIR=str(folder / '.settings'),
         JUPYTERLAB_WORKSPACES_DIR=str(folder / '.spaces'),
@@ -54,26 +45,10 @@ def serve(folder: Path) -> tuple[subprocess.Popen, str]:
         OMP_NUM_THREADS='1',
         PYTHONPATH=str(root),
     )
-    log = open(folder / '.log', 'w')
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            '-m',
-            'jupyterlab',
-            '--no-browser',
-            '--allow-root',
-            '--ip=127.0.0.1',
-            f'--port={port}',
-            '--ServerApp.port_retries=0',
-            '--IdentityProvider.token=',
-            '--ServerApp.password=',
-            f'--ServerApp.root_dir={folder}',
-        ],
-        env=env,
-        cwd=folder,
-        stdout=log,
-        stderr=log,
-    )
+    options = f'--no-browser --allow-root --ip=127.0.0.1 --port={port} --ServerApp.port_retries=0'.split()
+    open_to_all = ['--IdentityProvider.token=', '--ServerApp.password=', f'--ServerApp.root_dir={folder}']
+    command = [sys.executable, '-m', 'jupyterlab', *options, *open_to_all]
+    server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
     for _ in range(300):
         if server.poll() is not None:
             break
@@ -149,17 +124,11 @@ def drive(p: Page, url: str, folder: Path):
     pg.get_by_text('Run All Cells', exact=True).click()
     pg.wait_for_selector('.minisd-studio', timeout=60_000)
     p.note('widget shown')
-    (
-        generate(p),
-        stop(p),
-        history(p),
-        errors(p),
-        grid(p),
-        trajectory(p),
-        save(p, folder),
-        interrupt(p),
-        saved_notebook(p, folder),
-    )
+    for part in generate, stop, history, errors, grid, trajectory:
+        part(p)
+    save(p, folder)
+    interrupt(p)
+    saved_notebook(p, folder)
 
 
 def generate(p: Page):
@@ -240,7 +209,7 @@ def grid(p: Page):
     values = p.box.locator('.widget-tab-contents input[type=text]')
     p.type(values.nth(0), '2, nine')
     p.button('Draw grid').click()
-    p.until('grid, unreadable', "steps has 'nine' among its values")
+    p.until('grid, unreadable', "steps is 'nine'")
     p.type(values.nth(0), '2, 8')
     p.type(values.nth(1), '1, 4')
     p.button('Draw grid').click()
@@ -254,10 +223,8 @@ def trajectory(p: Page):
     p.button('Generate').click()
     p.until('one more', "sunset', 8 steps")
     p.box.get_by_role('tab', name='Trajectory').click()
-    p.pg.wait_for_function(
-        "document.querySelector('img.minisd-frame')?.naturalWidth == 320 && document.querySelector('.minisd-studio').innerText.includes('step 8 of 8')",
-        timeout=20_000,
-    )
+    p.pg.wait_for_function("document.querySelector('img.minisd-frame')?.naturalWidth == 320", timeout=20_000)
+    p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 8 of 8')", timeout=20_000)
     p.box.locator('.widget-tab-contents .noUi-handle').focus()
     for _ in range(4):
         p.pg.keyboard.press('ArrowLeft')
@@ -321,58 +288,21 @@ def saved_notebook(p: Page, folder: Path):
     p.note(f'saved notebook: {len(text)} bytes, with its still picture')
 
 
-def main():
+def use(chromium, folder: Path, shots: Path, dark: bool):
+    prepare(folder, dark)
+    server, url = serve(folder)
+    watched = browser.Watched(chromium, (url, url.replace('http', 'ws'), 'data:', 'blob:'))
     try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        print('skipped: playwright is not installed')
-        return 3
-    chromium = browser_path()
-    if not chromium:
-        print('skipped: there is no Chromium here (set CHROMIUM to its path)')
-        return 3
-    with tempfile.TemporaryDirectory() as tmp:
-        args, folder = sys.argv[1:], Path(tmp)
-        shots = Path(args[args.index('--shots') + 1]).resolve() if '--shots' in args else folder / 'shots'
-        shots.mkdir(parents=True, exist_ok=True)
-        server, url = serve(folder)
+        with watched.driven(shots):
+            pg = watched.page(viewport=dict(width=1280, height=1500), device_scale_factor=1)
+            drive(Page(pg, shots), url, folder)
+    finally:
+        server.terminate()
         try:
-            with sync_playwright() as play:
-                browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
-                pg = browser.new_page(viewport=dict(width=1280, height=1500), device_scale_factor=1)
-                outside, errors = set(), []
-                pg.on(
-                    'request',
-                    lambda r: (
-                        None
-                        if r.url.startswith((url, url.replace('http', 'ws'), 'data:', 'blob:'))
-                        else outside.add(r.url)
-                    ),
-                )
-                pg.on('console', lambda m: errors.append(m.text[:300]) if m.type == 'error' else None)
-                pg.on('pageerror', lambda e: errors.append(str(e)[:300]))
-                page = Page(pg, shots)
-                try:
-                    drive(page, url, folder)
-                except BaseException:
-                    pg.screenshot(path=shots / 'failure.png')
-                    print('console:', errors[:5])
-                    raise
-                browser.close()
-            print('requests to other hosts:', sorted(outside) or 'none', '| console errors:', errors or 'none')
-            assert not outside and not errors
-            if '--figures' in args:
-                for name in ('generate', 'stopped', 'grid', 'trajectory'):
-                    shutil.copy(shots / f'widget_{name}.png', root / 'figures')
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-    print('widget: all well')
-    return 0
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(browser.main(__doc__, 'widget generate stopped grid trajectory', use))

@@ -66,9 +66,9 @@ def sizes(preset: str) -> tuple[int, ...]:
 
 def results() -> str:
     "Score and ceiling of each attribute."
-    from minisd.measuring.metrics import table
+    from minisd.measuring.evaluation import footnote, table
 
-    return table(nano)
+    return f'{table([nano], ["attributes"])}\n\n{footnote(nano)}'
 
 
 def facts() -> str:
@@ -113,17 +113,14 @@ def changes(stage: str) -> str:
 
 def evaluation() -> str:
     "What is measured beside the attributes, which have a table of their own."
-    from minisd.measuring.evaluation import digits, footnote, measures
+    from minisd.measuring.evaluation import METRICS, footnote, table
     from minisd.measuring.metrics import SD_VAE_BAR as bar
-    from minisd.world.probe import ATTRIBUTES
 
-    elsewhere = {f'pictures: {a}' for a in (*ATTRIBUTES, 'mean of the seven')}
-    others = [m for m in measures(whole) if m.name not in elsewhere]
-    table = md('measure | better | nano | real pictures', [[m.name, m.better, m, digits(m.real)] for m in others])
+    others = table([whole], [m for m in METRICS if m != 'attributes'])
     times = ' | '.join(f'{(i + 1) / 10:g}' for i in range(10))
     losses = ' | '.join(f'{l:.2f}' for l in whole['flow']['loss'])
     return (
-        f'{table}\n\n| flow loss for t up to … | {times} |\n{"|---" * 11}|\n| nano | {losses} |\n\n± is one standard '
+        f'{others}\n\n| flow loss for t up to … | {times} |\n{"|---" * 11}|\n| nano | {losses} |\n\n± is one standard '
         f'error, brackets a 95 % interval. {footnote(whole)} Distances and CLIP score are in the features of nano\'s '
         'own towers, which need no download: they compare models measured here, and nothing else. A bar for the VAE, '
         f'on other pictures: {bar["psnr"]} dB and SSIM {bar["ssim"]} by Stable Diffusion\'s first '

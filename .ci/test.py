@@ -1,14 +1,15 @@
-"""What `make check`, `make test` and `make test-slow` run: jobs side by side, the longest first, each in a process of its own.
+"""What `make check`, `make test` and `make test-slow` run: jobs side by side, the longest first, each in a process.
 
 check   sync, lint, layers, README, and the notebooks that differ from main
 test    all notebooks, the package as installed, browser, site
 slow    what must take long: cells flagged `#| slow`, with the cells before them, and tests marked `slow`
 
---jobs N: jobs at a time [default: one a core, four at most]; --remember: write the seconds of this run, by which jobs are ordered;
-names: only jobs whose name holds one of them.
+--jobs N: jobs at a time [default: one a core, four at most]; --remember: write the seconds of this run, by which jobs
+are ordered; names: only jobs whose name holds one of them.
 """
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -24,7 +25,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = ROOT / '.ci' / 'seconds.json'
-RULES = 'F821,F401,F403,F405,E722'
+CODE = 'nbs', '.ci', 'setup.py'  # what people write; minisd/ is made of it
+PRELOAD = (
+    'einops fastcore.test ipywidgets kornia matplotlib.pyplot nbdev.showdoc numpy PIL.Image safetensors.torch '
+    'tokenizers torch typer execnb.shell nbdev.frontmatter nbdev.process'
+).split()
 LIMIT = 30 * 60  # seconds of a job, after which it hangs
 SLOW = re.compile(r'^#\|\s*slow\b', re.M)
 
@@ -71,8 +76,9 @@ class Job:
 def preload():
     "What nearly every notebook imports, once; each job is forked from here, so that none sees what another did."
     sys.path.insert(0, str(ROOT))
-    import einops, fastcore.test, ipywidgets, kornia, matplotlib.pyplot, nbdev.showdoc, numpy, PIL.Image, safetensors.torch, tokenizers, torch, typer  # noqa
-    import execnb.shell, nbdev.frontmatter, nbdev.process  # noqa
+    for name in PRELOAD:
+        importlib.import_module(name)
+    import torch
 
     torch.set_num_threads(1)
 
@@ -116,126 +122,126 @@ def changed() -> set[str]:
     return {*git('diff', '--name-only', base).split('\n'), *git('ls-files', '-o', '--exclude-standard').split('\n')}
 
 
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def checks() -> list[Job]:
+    "What looks at sources and runs none of them."
+    return [
+        Job('sync', [sys.executable, '.ci/sync.py']),
+        Job('tidy', [sys.executable, '.ci/tidy.py', '--check']),
+        Job('lint', ['ruff', 'check', *CODE, 'minisd']),
+        Job('format', ['ruff', 'format', '--check', *CODE]),
+        Job('layers', [sys.executable, '.ci/layers.py']),
+        Job('README', [sys.executable, '.ci/readme.py', '--check']),
+    ]
+
+
+def tests(slow: bool, site: bool) -> list[Job]:
+    "Files of tests, without those marked `slow` or those alone; the site's after the site, if it is built."
+    marks, run = 'slow' if slow else 'not slow', []
+    for p in sorted((ROOT / '.ci').glob('test_*.py')):
+        if slow and 'pytest.mark.slow' not in p.read_text():
+            continue
+        command = [sys.executable, '-m', 'pytest', '-q', '--durations=3', '--durations-min=3', '-m', marks, name(p)]
+        run.append(Job(name(p), command, ('site',) if site and p.stem == 'test_site' else ()))
+    return run
+
+
 def jobs(what: str) -> list[Job]:
     "Everything that a target holds."
-    python, run = sys.executable, []
-    all_notebooks = sorted(p for p in (ROOT / 'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
-    name = lambda p: p.relative_to(ROOT).as_posix()
-    if what != 'slow':
-        run += [
-            Job('sync', [python, '.ci/sync.py']),
-            Job('tidy', [python, '.ci/tidy.py', '--check']),
-            Job('lint', ['ruff', 'check', '--isolated', '--select', RULES, 'minisd', '.ci']),
-            Job('layers', [python, '.ci/layers.py']),
-            Job('README', [python, '.ci/readme.py', '--check']),
-        ]
+    notebooks = [p for p in sorted((ROOT / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
+    notebooks = [p for p in notebooks if sources(p)]  # a page of prose has nothing to run
     if what == 'check':
         new = changed()
-        return run + [Job(name(p), partial(notebook, p, False)) for p in all_notebooks if name(p) in new]
-    if what == 'test':
-        run += [Job(name(p), partial(notebook, p, False)) for p in all_notebooks]
-        run += [Job('site', [python, '-W', 'ignore', '.ci/site/build.py'])]
-    else:
-        run += [Job('v1 put back', [python, '.ci/put_back.py'])]
-        run += [Job(name(p), partial(notebook, p, True)) for p in all_notebooks if SLOW.search('\n'.join(sources(p)))]
-    for p in sorted((ROOT / '.ci').glob('test_*.py')):
-        marks = 'pytest.mark.slow' in p.read_text()
-        if what == 'slow' and not marks:
-            continue
-        command = [
-            python,
-            '-m',
-            'pytest',
-            '-q',
-            '--durations=3',
-            '--durations-min=3',
-            '-m',
-            'slow' if what == 'slow' else 'not slow',
-            name(p),
-        ]
-        run.append(Job(name(p), command, ('site',) if p.stem == 'test_site' and what == 'test' else ()))
-    return run
+        return checks() + [Job(name(p), partial(notebook, p, False)) for p in notebooks if name(p) in new]
+    if what == 'slow':
+        run = [Job('v1 put back', [sys.executable, '.ci/put_back.py'])]
+        run += [Job(name(p), partial(notebook, p, True)) for p in notebooks if SLOW.search('\n'.join(sources(p)))]
+        return run + tests(slow=True, site=False)
+    run = checks() + [Job(name(p), partial(notebook, p, False)) for p in notebooks]
+    run += [Job('site', [sys.executable, '-W', 'ignore', '.ci/site/build.py'])]
+    return run + tests(slow=False, site=True)
 
 
 def sources(path: Path) -> list[str]:
     return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
 
 
+def longest_first(todo: list[Job], known: dict[str, float]) -> list[Job]:
+    "Jobs by the seconds that they and what waits for them take."
+    took = lambda j: known.get(j.name, 30.0)
+    whole = lambda j: took(j) + max((took(k) for k in todo if j.name in k.after), default=0.0)
+    return sorted(todo, key=whole, reverse=True)
+
+
+def say(job: Job, seconds: float, so_far: str):
+    "A line about a job that has ended; of one that failed, the end of what it said."
+    print(f'{so_far}  {"FAILED" if job.code else "passed"}  {job.name} ({seconds:.1f} s)', flush=True)
+    if job.code:
+        print('\n'.join('        ' + l for l in job.said().splitlines()[-60:]), flush=True)
+
+
 def go(todo: list[Job], side: int, known: dict[str, float]) -> tuple[dict[str, float], list[Job]]:
     "Run jobs, so many at a time, the longest first; seconds of each, and those that failed."
-    rank = lambda j: (
-        -max(
-            [
-                known.get(j.name, 30.0),
-                *(known.get(k.name, 30.0) + known.get(j.name, 0.0) for k in todo if j.name in k.after),
-            ]
-        )
-    )
-    todo, active, seconds, failed, began = sorted(todo, key=rank), [], {}, [], time.monotonic()
+    todo, active, seconds, failed, began = longest_first(todo, known), [], {}, [], time.monotonic()
     total = len(todo)
     while todo or active:
         for j in [j for j in active if j.code is not None]:
             active.remove(j)
             seconds[j.name] = time.monotonic() - j.began
-            if j.code:
-                failed.append(j)
-            word = 'FAILED' if j.code else 'passed'
-            print(
-                f'{time.monotonic() - began:5.0f} s  {len(seconds):2d} of {total}  {word}  {j.name} ({seconds[j.name]:.1f} s)',
-                flush=True,
-            )
-            if j.code:
-                print('\n'.join('        ' + l for l in j.said().splitlines()[-60:]), flush=True)
-        for j in todo:
-            if len(active) >= side:
-                break
-            if all(a in seconds for a in j.after):
-                todo.remove(j), active.append(j), j.start()
-                break
+            failed += [j] if j.code else []
+            say(j, seconds[j.name], f'{time.monotonic() - began:5.0f} s  {len(seconds):2d} of {total}')
+        free = next((j for j in todo if all(a in seconds for a in j.after)), None)
+        if free and len(active) < side:
+            todo.remove(free)
+            active.append(free)
+            free.start()
         else:
             time.sleep(0.1)
     return seconds, failed
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=('check', 'test', 'slow'))
-    parser.add_argument('names', nargs='*')
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        default=min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()),
-    )
-    parser.add_argument('--remember', action='store_true')
-    a = parser.parse_args()
-    os.environ |= dict(
-        HF_HUB_OFFLINE='1',
-        OMP_NUM_THREADS='1',
-        MPLBACKEND='agg',
-        PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
-    )
-    begun = time.monotonic()
-    preload()
-    todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
-    from minisd.base.core import machine, pick_dtype
-
-    dtype, why = pick_dtype('cpu')
-    print(
-        f'{len(todo)} jobs, {a.jobs} at a time, on {machine()["cpu"]}, {machine()["cores"]} cores, in {str(dtype).removeprefix("torch.")} ({why})',
-        flush=True,
-    )
-    known = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}
-    seconds, failed = go(todo, a.jobs, known)
+def report(todo: list[Job], seconds: dict[str, float]):
+    "The slowest jobs and cells."
     print('the ten slowest:')
     for n, s in sorted(seconds.items(), key=lambda p: -p[1])[:10]:
         print(f'{s:7.1f} s  {n}')
     cells = [l for j in todo for l in j.said().splitlines() if l.startswith('cell ')]
-    for l in sorted(cells, key=lambda l: -float(l.split()[1]))[:10]:
-        print(l)
+    print('\n'.join(sorted(cells, key=lambda l: -float(l.split()[1]))[:10]))
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', choices=('check', 'test', 'slow'))
+    parser.add_argument('names', nargs='*')
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    parser.add_argument('--jobs', type=int, default=min(4, cores))
+    parser.add_argument('--remember', action='store_true')
+    return parser.parse_intermixed_args()
+
+
+def main() -> int:
+    a, begun = options(), time.monotonic()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    os.environ |= dict(HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', MPLBACKEND='agg', PYTHONPATH=path)
+    preload()
+    from minisd.base.core import machine, pick_dtype
+
+    todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
+    (dtype, why), m = pick_dtype('cpu'), machine()
+    print(
+        f'{len(todo)} jobs, {a.jobs} at a time, on {m["cpu"]}, {m["cores"]} cores, '
+        f'in {str(dtype).removeprefix("torch.")} ({why})',
+        flush=True,
+    )
+    known = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}
+    seconds, failed = go(todo, a.jobs, known)
+    report(todo, seconds)
     if a.remember:
-        SECONDS.write_text(
-            json.dumps({**known, **{n: round(s) for n, s in seconds.items()}}, indent=0, sort_keys=True) + '\n'
-        )
+        known |= {n: round(s) for n, s in seconds.items()}
+        SECONDS.write_text(json.dumps(known, indent=0, sort_keys=True) + '\n')
     print(f'{time.monotonic() - begun:.0f} s in all')
     print(f'{len(seconds) - len(failed)} passed, {len(failed)} failed')
     return 1 if failed else 0

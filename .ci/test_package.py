@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace as Space
+from unittest.mock import patch
 
 import pytest
 
@@ -141,30 +142,52 @@ def test_nothing_unpickles():
         assert not any(w in text for w in ('pickle.load(', 'pickle.loads('))
 
 
-def colab_install(theirs: dict) -> list[str]:
-    "The command that the Colab notebook's install cell runs on a machine that has these versions and nothing else."
+THEIRS = dict(torch='2.13.0', numpy='2.1.3')  # what Colab has
+
+
+def training_install() -> list[list[str]]:
+    "Commands of the install cell of the notebook that trains."
     cells = json.loads((root / 'nbs' / 'training' / 'colab.ipynb').read_text())['cells']
-    install = next(''.join(c['source']) for c in cells if '@title Install' in ''.join(c['source']))
-    body = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from ')))
-    bare, commands = Space(util=Space(find_spec=lambda name: None)), []
+    install = next(''.join(c['source']) for c in cells if re.search(r'#\s?@title Install', ''.join(c['source'])))
+    body, commands = '\n'.join(l for l in install.split('\n') if not l.startswith(('import ', 'from '))), []
+    bare = Space(util=Space(find_spec=lambda name: None))
     run = Space(run=lambda command, **_: commands.append(command))
-    exec(body, dict(importlib=bare, sys=sys, version=theirs.get, subprocess=run))
-    [command] = commands
-    return command
+    exec(body, dict(importlib=bare, sys=sys, version=THEIRS.get, subprocess=run))
+    return commands
 
 
-def test_colab_keeps_its_torch_and_numpy(tmp_path):
+def chapter_install() -> list[list[str]]:
+    "Commands of the first cell of a chapter."
+    from minisd.base import colab
+
+    with (
+        patch.object(colab, 'version', THEIRS.get),
+        patch.object(colab.subprocess, 'run') as run,
+        patch.object(colab.os, 'chdir'),
+    ):
+        colab.set_up()
+    return [c.args[0] for c in run.call_args_list if '--no-deps' not in c.args[0]]
+
+
+@pytest.mark.parametrize(
+    'install, extra, needs',
+    [
+        (training_install, 'cuda', {'bitsandbytes'}),
+        (chapter_install, 'colab', {'bitsandbytes', 'nbdev', 'torchdiffeq'}),
+    ],
+)
+def test_colab_keeps_its_torch_and_numpy(tmp_path, install, extra, needs):
     "Resolved as on a machine that has nothing else: torch and numpy are those that were there, not the newest."
-    theirs, report = dict(torch='2.13.0', numpy='2.1.3'), tmp_path / 'report.json'
-    command = colab_install(theirs)
-    here = [f'minisd[cuda] @ {root.as_uri()}' if a.startswith('minisd') else a for a in command]
+    [command] = [c for c in install() if 'pip' in c]
+    here = [f'minisd[{extra}] @ {root.as_uri()}' if f'minisd[{extra}]' in a else a for a in command]
     assert here != command
+    report = tmp_path / 'report.json'
     dry = ['--dry-run', '--ignore-installed', '--disable-pip-version-check', '--report', report]
     subprocess.run([*here, *dry], check=True, capture_output=True)
     found = [i['metadata'] for i in json.loads(report.read_text())['install']]
     got = {m['name'].lower(): m['version'].split('+')[0] for m in found}
-    assert {p: got[p] for p in theirs} == theirs
-    assert {'minisd', 'bitsandbytes', 'accelerate'} <= got.keys()
+    assert {p: got[p] for p in THEIRS} == THEIRS
+    assert {'minisd', 'accelerate'} | needs <= got.keys()
 
 
 def test_extras_that_are_named_exist():
@@ -187,3 +210,32 @@ def test_what_is_stored_is_explained():
     stored = [f for f in tracked() if f.startswith(('data/', 'figures/')) and f != 'data/README.md']
     left = [f for f in stored if not any(fnmatch(f, p) for p in patterns)]
     assert not left and stored, left
+
+
+@pytest.mark.parametrize(
+    'importing, imported, allowed',
+    [
+        ('apps.cli', 'inference', True),
+        ('pictures.stream', 'pictures.sources', True),
+        ('unet', 'clip', True),
+        ('apps.cli', 'lab.captions', False),
+        ('lab.captions', 'apps.cli', False),
+        ('base.core', 'world.scenes', False),
+        ('training.cache', 'train', False),
+    ],
+)
+def test_arrows_between_rooms(monkeypatch, importing, imported, allowed):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    graph = {importing: {imported}, imported: set()}
+    assert (not layers.faults(graph)) == allowed, layers.faults(graph)
+
+
+def test_a_circle_and_a_room_without_a_floor(monkeypatch):
+    monkeypatch.syspath_prepend(root / '.ci')
+    import layers
+
+    circle = {'base.core': {'base.png'}, 'base.png': {'base.core'}}
+    assert 'in a circle: base.' in ''.join(layers.faults(circle))
+    assert layers.faults({'attic.box': set()}) == ['attic has no floor in layers.py']

@@ -1,25 +1,20 @@
 "The page of `minisd serve` in a real browser; skipped where there is no Chromium."
 
-import subprocess, sys
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from drive_widget import browser_path
+from browser import NO_BROWSER, browser_path
 
 root = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.skipif(not browser_path(), reason='no Chromium here')
 def test_page_in_a_browser(tmp_path):
-    r = subprocess.run(
-        [sys.executable, root / '.ci' / 'drive_page.py', '--shots', tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-    if r.returncode == 3:
+    command = [sys.executable, root / '.ci' / 'drive_page.py', '--shots', tmp_path]
+    r = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    if r.returncode == NO_BROWSER:
         pytest.skip(r.stdout.strip() or r.stderr.strip())
     assert r.returncode == 0, r.stdout[-3000:] + r.stderr[-3000:]
     assert len(list(tmp_path.glob('*.png'))) >= 4

@@ -1,6 +1,11 @@
-"Processes: accelerate launch with two gloo processes on a CPU does what one process does; who is killed leaves nothing behind; a folder has one owner."
+"Two processes do what one does; who is killed leaves nothing behind; a folder has one owner."
 
-import json, shutil, signal, subprocess, sys, time
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,47 +38,30 @@ RUN = dict(batch=4, **SET)
 SMALL = """
 from dataclasses import replace
 import minisd.train as t
-nano = t.ModelConfig.preset('nano')
-small = replace(nano, vae=replace(nano.vae, channels=(16, 32)), clip=replace(nano.clip, layers=1), unet=replace(nano.unet, channels=16))
-t.ModelConfig.preset = staticmethod(lambda name: small)
-t.DEFAULTS['nano'] = dict(steps=2, guidance_scale=3., shift=1.)
+nano = t.PRESETS['nano']
+m = nano.model
+vae, clip, unet = replace(m.vae, channels=(16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
+small = replace(m, vae=vae, clip=clip, unet=unet)
+t.PRESETS['nano'] = replace(nano, model=small, sampling=t.Sampling(steps=2, solver='euler'))
 """
 MAIN = 'from minisd.apps.cli import main\nmain()\n'
 
 
+def fields(**values) -> list[str]:
+    "Options that set fields of the recipe."
+    return [x for k, v in values.items() for x in ('--set', f'{k}={v}')]
+
+
+LAUNCH = (  # accelerate's, with two gloo processes on a CPU
+    '-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no '
+    '--main_process_port 0'
+).split()
+
+
 def launched(out, *more, program=('-m', 'minisd'), stage='all', steps=4):
     "Run the command line in two processes."
-    launch = [
-        '-m',
-        'accelerate.commands.launch',
-        '--cpu',
-        '--num_processes',
-        '2',
-        '--num_machines',
-        '1',
-        '--mixed_precision',
-        'no',
-        '--dynamo_backend',
-        'no',
-        '--main_process_port',
-        '0',
-    ]
-    fields = [x for k, v in SET.items() for x in ('--set', f'{k}={v}')]
-    command = [
-        sys.executable,
-        *launch,
-        *program,
-        'train',
-        stage,
-        '--out',
-        str(out),
-        '--steps',
-        str(steps),
-        '--batch',
-        '4',
-        *fields,
-        *more,
-    ]
+    options = ['train', stage, '--out', str(out), '--steps', str(steps), '--batch', '4']
+    command = [sys.executable, *LAUNCH, *program, *options, *fields(**SET), *more]
     r = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     assert r.returncode == 0, r.stderr[-3000:]
     return r.stdout
@@ -91,12 +79,12 @@ def small():
     "Within the block, `train` trains small networks."
     import minisd.train as t
 
-    kept = vars(t.ModelConfig)['preset'], t.DEFAULTS['nano']
+    kept = t.PRESETS['nano']
     exec(SMALL, {})
     try:
         yield
     finally:
-        t.ModelConfig.preset, t.DEFAULTS['nano'] = kept
+        t.PRESETS['nano'] = kept
 
 
 @pytest.fixture(scope='module')
@@ -120,10 +108,8 @@ def test_two_processes_do_what_one_does(runs):
         assert torch.allclose(*(column(d / n, s, 'grad_norm') for n in '12'), rtol=0.1), s
         a, b = (load_file(d / n / 'checkpoints' / s / 'step-000000004' / 'model.safetensors') for n in '12')
         mean = sum((a[k].float() - b[k].float()).abs().sum().item() for k in a) / sum(v.numel() for v in a.values())
-        assert mean < 0.1 * 4 * SET['lr'], (
-            s,
-            mean,
-        )  # AdamW has moved each weight by up to 4 learning rates; rounding turns the sign of a tiny gradient now and then
+        # AdamW moves each weight by up to 4 learning rates; rounding turns the sign of a tiny gradient now and then
+        assert mean < 0.1 * 4 * SET['lr'], (s, mean)
 
 
 def test_one_process_writes(runs):
@@ -161,18 +147,8 @@ def test_a_stream_is_shared_and_goes_on(tmp_path, capsys):
                 tar.addfile(info, io.BytesIO(data))
     options = dict(data=str(tmp_path / 'pictures.tar'), holdout=0.2, buffer=16)
     train(tmp_path / '1', 'vae', **options)
-    launched(
-        tmp_path / '2',
-        '--data',
-        options['data'],
-        '--set',
-        'holdout=0.2',
-        '--set',
-        'buffer=16',
-        '--minutes',
-        '0',
-        stage='vae',
-    )
+    cut = ['--data', options['data'], *fields(holdout=0.2, buffer=16), '--minutes', '0']
+    launched(tmp_path / '2', *cut, stage='vae')
     train(tmp_path / '2', 'vae', **options)
     assert 'going on after 1 updates' in capsys.readouterr().out
     one, two = (column(tmp_path / n, 'vae', 'loss') for n in '12')
@@ -199,17 +175,7 @@ main(sys.argv[1:])
 def test_a_second_run_ends_at_once_and_a_killed_one_goes_on(tmp_path):
     "The second leaves the first alone; SIGKILL leaves no lock, and what is done again gets the same numbers."
     out = tmp_path / 'run'
-    args = [
-        'train',
-        'vae',
-        '--out',
-        str(out),
-        '--steps',
-        '5',
-        '--batch',
-        '4',
-        *(x for k, v in dict(SET, save_every=2).items() for x in ('--set', f'{k}={v}')),
-    ]
+    args = [*'train vae --steps 5 --batch 4 --out'.split(), str(out), *fields(**SET | dict(save_every=2))]
     r = subprocess.run([sys.executable, '-c', KILLED, *args], capture_output=True, text=True, timeout=3000)
     assert r.returncode == -signal.SIGKILL, r.stderr[-3000:]
     assert f'2 minisd: error: {out}: another run is at work there (process ' in r.stdout, r.stdout
@@ -233,17 +199,8 @@ def ended(process):
 
 def test_a_killed_run_leaves_no_workers(tmp_path):
     "SIGKILL while the world is drawn."
-    command = [
-        sys.executable,
-        '-m',
-        'minisd',
-        'train',
-        'vae',
-        '--out',
-        str(tmp_path / 'run'),
-        '--set',
-        'pictures=200000',
-    ]
+    options = 'train vae --set pictures=200000 --out'.split()
+    command = [sys.executable, '-m', 'minisd', *options, str(tmp_path / 'run')]
     run = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 600
     while not run.children(recursive=True):
@@ -263,19 +220,13 @@ def test_a_killed_run_leaves_no_workers(tmp_path):
     assert not left, f'{len(left)} of {len(workers)} workers outlive their run'
 
 
-def test_an_update_that_cannot_be_shared_is_one_line(tmp_path):
-    from minisd.train import TrainConfig
+def test_an_update_that_cannot_be_shared_is_one_line(tmp_path, monkeypatch):
+    import accelerate
+    from minisd.train import EMA, Run, TrainConfig
 
+    class Two:
+        num_processes, process_index, is_main_process, device = 2, 0, True, torch.device('cpu')
+
+    monkeypatch.setattr(accelerate, 'Accelerator', lambda **_: Two())
     with pytest.raises(ValueError, match='must be a multiple of the 2 processes'):
-        import minisd.train as t
-
-        class Two:
-            num_processes, process_index, is_main_process, device = 2, 0, True, torch.device('cpu')
-
-        import accelerate
-
-        real, accelerate.Accelerator = accelerate.Accelerator, lambda **_: Two()
-        try:
-            t.Run(torch.nn.Linear(2, 2), TrainConfig(batch=3, accumulate=1), Path(tmp_path) / 'x')
-        finally:
-            accelerate.Accelerator = real
+        Run(torch.nn.Linear(2, 2), TrainConfig(batch=3, accumulate=1), Path(tmp_path) / 'x', EMA)

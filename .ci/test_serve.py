@@ -1,12 +1,24 @@
 "The server as its users meet it: a process of its own where that is the point, a socket, other people's clients."
 
-import io, json, os, signal, socket, subprocess, sys, tempfile, time
+import base64
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from browser import free_port
 
 PICTURE = dict(prompt='a red cabin left of a lake at sunset', steps=8, seed=3)
 LONG = PICTURE | dict(steps=50, n=4)
@@ -18,17 +30,11 @@ class Process:
     "`minisd serve` on a free port."
 
     def __init__(self, *options, **env):
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.port = s.getsockname()[1]
-        self.p = subprocess.Popen(
-            [sys.executable, '-m', 'minisd', 'serve', '--port', str(self.port), *options],
-            env=os.environ | env,
-            stdout=subprocess.DEVNULL,
-            stderr=(log := tempfile.NamedTemporaryFile()),
-        )  # a pipe that nobody reads would fill up
-        self.log = log
-        self.url = f'http://127.0.0.1:{self.port}'
+        port = free_port()
+        command = [sys.executable, '-m', 'minisd', 'serve', '--port', str(port), *options]
+        self.log = tempfile.NamedTemporaryFile()  # a pipe that nobody reads would fill up
+        self.p = subprocess.Popen(command, env=os.environ | env, stdout=subprocess.DEVNULL, stderr=self.log)
+        self.url = f'http://127.0.0.1:{port}'
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE)
 
     def ready(self):
@@ -66,6 +72,13 @@ def server():
     s.stop()
 
 
+def opened(data: bytes):
+    "A picture's bytes as a picture."
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data))
+
+
 def wait_for(what, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not what():
@@ -75,60 +88,48 @@ def wait_for(what, seconds=PATIENCE):
 
 def test_openai_client(server, tmp_path):
     "OpenAI's own package makes pictures, lists the model and understands the errors."
-    import base64, io
     import openai
-    from PIL import Image
 
     client = openai.OpenAI(base_url=server.url + '/v1', api_key='none is needed', max_retries=0)
     assert [m.id for m in client.models.list()] == ['nano'] and client.models.retrieve('nano').owned_by == 'minisd'
-    got = client.images.generate(
-        model='nano',
-        prompt=PICTURE['prompt'],
-        n=2,
-        size='96x64',
-        response_format='b64_json',
-        extra_body=dict(steps=6, seed=5),
-    )
-    assert [Image.open(io.BytesIO(base64.b64decode(d.b64_json))).size for d in got.data] == [
-        (96, 64)
-    ] * 2 and got.size == '96x64'
+    two = dict(n=2, size='96x64', response_format='b64_json', extra_body=dict(steps=6, seed=5))
+    got = client.images.generate(model='nano', prompt=PICTURE['prompt'], **two)
+    assert [opened(base64.b64decode(d.b64_json)).size for d in got.data] == [(96, 64)] * 2 and got.size == '96x64'
     again = client.images.generate(prompt=PICTURE['prompt'], size='96x64', extra_body=dict(steps=6, seed=6))
     assert again.data[0].b64_json and [d.seed for d in got.data] == [5, 6] and again.data[0].seed == 6
     assert client.images.generate(prompt='a boat').data[0].seed != client.images.generate(prompt='a boat').data[0].seed
-    for call, kind, says in (
-        (dict(prompt='a boat', model='dall-e-3'), openai.NotFoundError, 'this server has nano'),
-        (dict(prompt='a boat', size='1024x1024'), openai.UnprocessableEntityError, 'from 8 to 128'),
-        (dict(prompt='a boat', response_format='url'), openai.UnprocessableEntityError, 'b64_json'),
-        (dict(prompt='a boat', n=9), openai.UnprocessableEntityError, 'from 1 to 4'),
-    ):
-        with pytest.raises(kind, match=says):
-            client.images.generate(**call)
+
+
+@pytest.mark.parametrize(
+    'call, kind, says',
+    [
+        (dict(model='dall-e-3'), 'NotFoundError', 'this server has nano'),
+        (dict(size='1024x1024'), 'UnprocessableEntityError', 'from 8 to 128'),
+        (dict(response_format='url'), 'UnprocessableEntityError', 'b64_json'),
+        (dict(n=9), 'UnprocessableEntityError', 'from 1 to 4'),
+    ],
+)
+def test_openai_client_understands(server, call, kind, says):
+    import openai
+
+    client = openai.OpenAI(base_url=server.url + '/v1', api_key='none is needed', max_retries=0)
+    with pytest.raises(getattr(openai, kind), match=says):
+        client.images.generate(prompt='a boat', **call)
 
 
 def test_a_page_of_another_origin_may_call_it(server):
     "What a browser asks before OpenAI's JavaScript client may post, with headers that change with its version."
     names = 'authorization,content-type,x-stainless-os,x-stainless-retry-count,x-stainless-timeout,openai-organization'
 
-    def ask(origin):
-        return server.http.options(
-            '/v1/images/generations',
-            headers={
-                'Origin': origin,
-                'Access-Control-Request-Method': 'POST',
-                'Access-Control-Request-Headers': names,
-            },
-        )
-
+    asked = {'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': names}
+    ask = lambda origin: server.http.options('/v1/images/generations', headers={'Origin': origin, **asked})
     may = ask(PAGE)
     assert (may.status_code, may.headers['access-control-allow-origin']) == (200, PAGE)
     assert set(names.split(',')) <= {h.strip() for h in may.headers['access-control-allow-headers'].lower().split(',')}
     not_ = ask('https://evil.example')
     assert not_.status_code == 400 and 'access-control-allow-origin' not in not_.headers
-    got = server.http.post(
-        '/v1/images/generations',
-        json=dict(prompt='a boat', steps=1),
-        headers={'Origin': PAGE, 'X-Stainless-OS': 'Linux'},
-    )
+    headers = {'Origin': PAGE, 'X-Stainless-OS': 'Linux'}
+    got = server.http.post('/v1/images/generations', json=dict(prompt='a boat', steps=1), headers=headers)
     assert (got.status_code, got.headers['access-control-allow-origin']) == (200, PAGE)
     assert 'x-request-id' in got.headers['access-control-expose-headers'].lower()
 
@@ -140,65 +141,43 @@ def test_it_is_one_process(server):
     assert psutil.Process(server.p.pid).children(recursive=True) == []
 
 
+def fuzz(operation, mode, examples: int, seen: dict):
+    "Send an operation what Schemathesis makes up for it: no status 500, and every answer is one that is described."
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    described = 'content_type_conformance', 'response_schema_conformance', 'status_code_conformance'
+    all_checks = [not_a_server_error, *(getattr(checks, c) for c in described)]
+    how = dict(deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), **how)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case):
+        if isinstance(case.body, dict) and mode.is_positive:  # what is right takes time: keep it short
+            sides = {k: 64 for k in ('width', 'height') if case.body.get(k)}
+            case.body.update(steps=1, n=min(case.body.get('n') or 1, 2), **sides)
+        r = case.call(timeout=PATIENCE)
+        seen[operation.label, r.status_code] = seen.get((operation.label, r.status_code), 0) + 1
+        case.validate_response(r, checks=all_checks)
+
+    run()
+
+
 @pytest.mark.parametrize('examples', [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_fuzzed(server, examples):
-    "Schemathesis makes requests from the description of the API, right ones and wrong ones: no status 500, and every answer is one that is described."
+    "Schemathesis makes requests from the description of the API, right ones and wrong ones."
     import schemathesis
-    from hypothesis import HealthCheck, Phase, settings
     from hypothesis.errors import Unsatisfiable
-    from schemathesis.checks import not_a_server_error
-    from schemathesis.specs.openapi.checks import (
-        content_type_conformance,
-        response_schema_conformance,
-        status_code_conformance,
-    )
 
     schema, seen = schemathesis.openapi.from_url(server.url + '/openapi.json'), {}
-
-    def fuzz(operation, mode, examples):
-        from hypothesis import given
-
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def run(case):
-            if isinstance(case.body, dict) and mode.is_positive:
-                case.body.update(
-                    steps=1,
-                    n=min(case.body.get('n') or 1, 2),
-                    **{k: 64 for k in ('width', 'height') if case.body.get(k)},
-                )  # what is right takes time: keep it short
-            r = case.call(timeout=PATIENCE)
-            seen[operation.label, r.status_code] = seen.get((operation.label, r.status_code), 0) + 1
-            case.validate_response(
-                r,
-                checks=[
-                    not_a_server_error,
-                    status_code_conformance,
-                    content_type_conformance,
-                    response_schema_conformance,
-                ],
-            )
-
-        with suppress(Unsatisfiable):
-            run()  # nothing can be wrong with a GET that takes nothing
-
-    for o in (o.ok() for o in schema.get_all_operations()):
+    for operation in (o.ok() for o in schema.get_all_operations()):
         for mode in schemathesis.GenerationMode:
-            fuzz(o, mode, examples)
-    print(seen)
-    assert (
-        seen['POST /generate', 200]
-        and seen['POST /generate', 422]
-        and seen['POST /v1/images/generations', 200]
-        and server.http.get('/health').json()['status'] == 'ok'
-    )
+            with suppress(Unsatisfiable):  # nothing can be wrong with a GET that takes nothing
+                fuzz(operation, mode, examples, seen)
+    wanted = {('POST /generate', 200), ('POST /generate', 422), ('POST /v1/images/generations', 200)}
+    assert wanted <= seen.keys(), seen
+    assert server.http.get('/health').json()['status'] == 'ok'
 
 
 def test_a_client_that_is_killed_frees_its_place(server):
@@ -214,43 +193,39 @@ def test_a_client_that_is_killed_frees_its_place(server):
     assert line['outcome'] != 'done' and line['steps'] < line['of'] == 50, line
 
 
-def in_file(data):
+def in_file(data: bytes) -> dict:
     "The settings in a picture's bytes."
-    from PIL import Image
+    return json.loads(opened(data).text['minisd'])
 
-    return json.loads(Image.open(io.BytesIO(data)).text['minisd'])
+
+PROMPTS = (  # of different lengths: the shorter ones are padded
+    PICTURE['prompt'],
+    'a boat',
+    PICTURE['prompt'] + ', a white deer in the forest at night, in fog',
+    'a yellow balloon over mountains at dawn',
+)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 def test_the_same_beside_others(dtype, monkeypatch):
-    "In each precision, whatever this processor's own: four requests at once, of which each gives the picture that it gives alone, as near as is promised."
-    from PIL import Image
+    "In each precision: of four requests at once each gives the picture that it gives alone, as near as is promised."
     from starlette.testclient import TestClient
     from minisd.sampling.batcher import as_promised
     from minisd.apps.serve import ServerConfig, create_app
 
     monkeypatch.setenv('MINISD_DTYPE', dtype)
-    prompts = (
-        PICTURE['prompt'],
-        'a boat',
-        PICTURE['prompt'] + ', a white deer in the forest at night, in fog',
-        'a yellow balloon over mountains at dawn',
-    )  # of different lengths: the shorter ones are padded
     with TestClient(create_app(ServerConfig()), base_url='http://127.0.0.1') as client, ThreadPoolExecutor(4) as pool:
-        engine = client.app.state.engine
+        engine, shared = client.app.state.engine, []
         wait_for(lambda: engine.status == 'ok')
-        shared = []
         engine.batcher.watch = lambda group, rows, seconds: shared.append(len(group))
 
         def ask(i):
-            r = client.post(
-                '/generate',
-                json=dict(prompt=prompts[i], steps=3 + i, seed=2**64 - 1 - i),
-                headers={'Accept': 'image/png'},
-            )
+            wanted = dict(prompt=PROMPTS[i], steps=3 + i, seed=2**64 - 1 - i)
+            r = client.post('/generate', json=wanted, headers={'Accept': 'image/png'})
             assert (r.status_code, r.headers['content-type']) == (200, 'image/png'), r.text
-            assert (in_file(r.content)['dtype'], in_file(r.content)['seed']) == (dtype, 2**64 - 1 - i)
-            return Image.open(io.BytesIO(r.content))
+            told = in_file(r.content)
+            assert (told['dtype'], told['seed']) == (dtype, wanted['seed'])
+            return opened(r.content)
 
         beside = list(pool.map(ask, range(4)))
         assert max(shared) > 1, shared
@@ -276,9 +251,8 @@ def test_settings_from_the_environment_and_sigterm():
     assert refused.status_code == 503 and refused.json()['detail'].startswith('the server is stopping')
     code, lines = s.stop()
     (done,) = [l for l in lines if l.get('outcome') == 'done']
-    assert (code, done['steps'], done['n'], done['prompt']) == (0, 50, 4, PICTURE['prompt']) and 'secret' not in str(
-        lines
-    )
+    assert (code, done['steps'], done['n'], done['prompt']) == (0, 50, 4, PICTURE['prompt'])
+    assert 'secret' not in str(lines)
 
 
 def test_told_to_stop_as_soon_as_it_listens():
@@ -325,46 +299,49 @@ def test_a_variable_that_is_wrong_is_one_line(monkeypatch, capsys, env, parts):
     assert code == 2 and all(p in line for p in parts) and '~' not in line.replace("'~/gone'", ''), line
 
 
+def v1_file(kind: str, cfg) -> dict:
+    "A checkpoint of v1's layout, as its trainer wrote it, with nothing learned."
+    import torch
+    from minisd.sampling.v1 import blank, v1_layout
+
+    state = {}
+    for name, shape in v1_layout(kind, blank(kind, cfg, 'meta')).values():
+        dtype = torch.int64 if name.endswith('num_batches_tracked') else torch.float32
+        state[name] = (torch.ones if 'running_var' in name else torch.zeros)(shape, dtype=dtype)
+    return dict(model_state_dict=state)
+
+
+def small_v1():
+    "v1's architecture with less in it."
+    from minisd.unet import ModelConfig
+    from minisd.vae import VAEConfig
+
+    nano = ModelConfig.preset('nano')
+    clip = replace(nano.clip, vocab_size=40, length=12, near=0, layers=1)
+    unet = replace(nano.unet, ctx_layers=0, positions=False, pooled=False)
+    return ModelConfig(VAEConfig(image_size=64, channels=(32, 64), groups=8), clip, unet)
+
+
 @pytest.mark.parametrize('small', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_v1_files_at_home(monkeypatch, tmp_path, small):
     "Four files of v1's layout, named by its own variables: small ones, and as large as its own."
-    from dataclasses import replace
-    from functools import partial
+    import torch
     from minisd.sampling import v1
     from minisd.apps.serve import from_env, open_model, sizes
     from minisd.unet import ModelConfig
-    from minisd.vae import VAEConfig
-    from minisd.sampling.v1 import blank, v1_layout
-    import pickle, torch
 
-    monkeypatch.setenv('HOME', str(tmp_path)), monkeypatch.setenv('USERPROFILE', str(tmp_path))
-    cfg = ModelConfig.preset('base')
+    for home in 'HOME', 'USERPROFILE':
+        monkeypatch.setenv(home, str(tmp_path))
+    cfg = small_v1() if small else ModelConfig.preset('base')
     if small:
-        nano = ModelConfig.preset('nano')
-        cfg = ModelConfig(
-            VAEConfig(image_size=64, channels=(32, 64), groups=8),
-            replace(nano.clip, vocab_size=40, length=12, near=0, layers=1),
-            replace(nano.unet, ctx_layers=0, positions=False, pooled=False),
-        )
         monkeypatch.setattr(v1, 'import_v1', partial(v1.import_v1, config=cfg))
-    for kind in ('vae', 'clip', 'unet'):
-        state = {
-            name: torch.zeros(shape, dtype=torch.int64 if name.endswith('num_batches_tracked') else torch.float32)
-            for name, shape in v1_layout(kind, blank(kind, cfg, 'meta')).values()
-        }
-        for name, v in state.items():
-            if 'running_var' in name:
-                v += 1
-        torch.save(dict(model_state_dict=state), tmp_path / f'{kind}.pt')
-    (tmp_path / 'tokenizer.pt').write_bytes(
-        pickle.dumps(dict(word2idx={'<pad>': 0, '<unk>': 1, '<start>': 2, '<end>': 3, 'lake': 4}, idx2word={4: 'lake'}))
-    )
+    for kind in 'vae', 'clip', 'unet':
+        torch.save(v1_file(kind, cfg), tmp_path / f'{kind}.pt')
+    words = {'<pad>': 0, '<unk>': 1, '<start>': 2, '<end>': 3, 'lake': 4}
+    (tmp_path / 'tokenizer.pt').write_bytes(pickle.dumps(dict(word2idx=words, idx2word={4: 'lake'})))
     pipe = open_model(from_env({k: f'~/{k.removesuffix("_PATH").lower()}.pt' for k in V1}))
-    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (
-        20,
-        7.5,
-        '64x64' if small else '512x512',
-    )
+    side = '64x64' if small else '512x512'
+    assert (pipe.defaults['steps'], pipe.defaults['guidance_scale'], sizes(pipe)[0]) == (20, 7.5, side)
 
 
 def test_without_the_extra_is_one_line(monkeypatch, capsys):

@@ -1,13 +1,29 @@
-"Drop what a saved notebook shows nobody: dead progress bars, and the state of widgets that no output shows. --check: only say where."
+"""Drop what a saved notebook shows nobody, and fold long alternative texts; --check: only say where.
+
+Shown to nobody are dead progress bars, and the state of widgets that no output shows. `#| fig-alt: …` goes on in lines
+that begin with `#|` and more than one space.
+"""
 
 import json
 import re
 import sys
 from pathlib import Path
+from textwrap import wrap
 
-root = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 VIEW, STATE = 'application/vnd.jupyter.widget-view+json', 'application/vnd.jupyter.widget-state+json'
 BAR = re.compile(r'\d+%\|')
+WIDTH = 120
+NBDEV = {
+    'slow',
+    'hide',
+    'export',
+    'exporti',
+    'exports',
+    'eval:',
+    'code',
+    'output',
+}  # would be directives at a line's start
 
 
 def is_bar(output: dict) -> bool:
@@ -26,6 +42,17 @@ def shown(state: dict, cells: list[dict]) -> set[str]:
     return keep
 
 
+def folded(line: str) -> str:
+    "A line of a cell; of a long alternative text as many as it needs."
+    if not line.startswith('#| fig-alt:') or len(line.rstrip('\n')) <= WIDTH:
+        return line
+    for width in range(WIDTH - 5, 60, -1):
+        lines = wrap(line.removeprefix('#|'), width, break_on_hyphens=False)
+        if not NBDEV & {l.split()[0] for l in lines}:
+            break
+    return '#| ' + '\n#|   '.join(l.strip() for l in lines) + line[len(line.rstrip('\n')) :]
+
+
 def tidy(nb: dict) -> list[str]:
     "Tidy a notebook in place; what was found, in words."
     found = []
@@ -33,6 +60,10 @@ def tidy(nb: dict) -> list[str]:
         if any(map(is_bar, c.get('outputs', []))):
             found.append(f'a dead progress bar in cell {c["id"]}')
             c['outputs'] = [o for o in c['outputs'] if not is_bar(o)]
+        source = ''.join(c['source'])
+        if (new := ''.join(map(folded, source.splitlines(True)))) != source:
+            found.append(f'a long line of alternative text in cell {c["id"]}')
+            c['source'] = new if isinstance(c['source'], str) else new.splitlines(True)
     widgets = nb['metadata'].get('widgets', {})
     state = widgets.get(STATE, {}).get('state', {})
     if idle := state.keys() - shown(state, nb['cells']):
@@ -45,18 +76,19 @@ def tidy(nb: dict) -> list[str]:
 
 
 def main() -> int:
-    bad = []
-    for file in sorted((root / 'nbs').rglob('*.ipynb')):
+    bad, check = [], '--check' in sys.argv
+    files = [Path(f).resolve() for f in sys.argv[1:] if not f.startswith('-')]
+    for file in files or sorted((ROOT / 'nbs').rglob('*.ipynb')):
         if '.ipynb_checkpoints' in file.parts:
             continue
         nb = json.loads(file.read_text(encoding='utf-8'))
         if not (found := tidy(nb)):
             continue
-        bad += [f'{file.relative_to(root)}: {f}' for f in found]
-        if '--check' not in sys.argv:
+        bad += [f'{file.relative_to(ROOT)}: {f}' for f in found]
+        if not check:
             file.write_text(json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n', encoding='utf-8')
     print('\n'.join(bad) or 'saved notebooks hold nothing dead')
-    return 1 if bad and '--check' in sys.argv else 0
+    return 1 if bad and check else 0
 
 
 if __name__ == '__main__':

@@ -100,11 +100,13 @@ class CrossAttention(nn.Module):
         self.to_out = nn.Linear(dim, dim)
 
     def forward(
-        self, x: Tensor, ctx: Tensor, mask: Tensor | None = None
-    ) -> Tensor:  # x (b, n, d), ctx (b, m, ctx_dim), mask (b, m)
-        q, k, v = (
-            rearrange(h, 'b n (h d) -> b h n d', h=self.heads) for h in (self.to_q(x), self.to_k(ctx), self.to_v(ctx))
-        )
+        self,
+        x: Tensor,  # (b, n, d) places of the picture
+        ctx: Tensor,  # (b, m, ctx_dim) states of the caption
+        mask: Tensor | None = None,  # (b, m) bool, True where there is a token
+    ) -> Tensor:  # (b, n, d)
+        heads = lambda h: rearrange(h, 'b n (h d) -> b h n d', h=self.heads)
+        q, k, v = heads(self.to_q(x)), heads(self.to_k(ctx)), heads(self.to_v(ctx))
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
         return self.to_out(rearrange(out, 'b h n d -> b n (h d)'))
 
@@ -167,11 +169,10 @@ def build_levels(
     time: int,  # width of the time embedding
 ) -> tuple[nn.ModuleList, nn.ModuleList, int]:  # way down, way up, channels in the middle
     "The two ways of a UNet: `Layer`s, with strided and transposed convolutions between levels."
-    chs, attn = (
-        [cfg.channels * m for m in cfg.mult],
-        [cfg.sample_size // 2**i in cfg.attn_sizes for i in range(len(cfg.mult))],
-    )
-    down, up, c, skips, last = nn.ModuleList(), nn.ModuleList(), cfg.channels, [cfg.channels], len(chs) - 1
+    chs = [cfg.channels * m for m in cfg.mult]
+    attn = [cfg.sample_size // 2**i in cfg.attn_sizes for i in range(len(chs))]
+    down, up = nn.ModuleList(), nn.ModuleList()
+    c, skips, last = cfg.channels, [cfg.channels], len(chs) - 1
     for i, ch in enumerate(chs):
         for _ in range(cfg.res_blocks):
             down.append(Layer(c, ch, attn[i], time, cfg))
@@ -199,9 +200,8 @@ class UNet(Pretrained, nn.Module):
         super().__init__()
         self.cfg, self.checkpointing, time = cfg, False, 4 * cfg.channels
         self.time = nn.Sequential(nn.Linear(cfg.channels, time), nn.SiLU(), nn.Linear(time, time))
-        self.pooled = (
-            nn.Sequential(nn.Linear(cfg.ctx_dim, time), nn.SiLU(), nn.Linear(time, time)) if cfg.pooled else None
-        )
+        pooled = lambda: nn.Sequential(nn.Linear(cfg.ctx_dim, time), nn.SiLU(), nn.Linear(time, time))
+        self.pooled = pooled() if cfg.pooled else None
         self.ctx = nn.ModuleList(Block(cfg.ctx_dim, cfg.heads) for _ in range(cfg.ctx_layers))
         self.conv_in = nn.Conv2d(cfg.in_channels, cfg.channels, 3, padding=1)
         self.down, self.up, mid = build_levels(cfg, time)
@@ -216,7 +216,7 @@ class UNet(Pretrained, nn.Module):
         self,
         x: Tensor,  # (b, c, h, w) noisy latents; h and w multiples of 2 to the number of halvings
         t: Tensor,  # (b,) time in [0, 1], 0 noise, 1 data
-        ctx: Tensor,  # (b, m, ctx_dim) caption states, or (b, 1, ctx_dim) for v1's single vector
+        ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
         mask: Tensor | None = None,  # (b, m) bool, True where there is a token
     ) -> Tensor:  # (b, c, h, w) velocity, float32
         "The velocity at `x` and `t`, given the caption."
@@ -233,11 +233,10 @@ class UNet(Pretrained, nn.Module):
         for layer in self.mid:
             h = self._run(layer, h, temb, ctx, mask)
         for layer in self.up:
-            h = (
-                self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
-                if isinstance(layer, Layer)
-                else layer(h)
-            )
+            if isinstance(layer, Layer):
+                h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
+            else:
+                h = layer(h)
         return self.conv_out(F.silu(self.norm_out(h))).float()
 
 # %% ../nbs/02_unet.ipynb #c7febf93
@@ -260,7 +259,8 @@ class ModelConfig:
         )
         require(
             self.unet.sample_size == self.vae.latent_size,
-            f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, {self.vae.latent_size}',
+            f'ModelConfig: unet.sample_size {self.unet.sample_size} must equal the side of the latents, '
+            f'{self.vae.latent_size}',
         )
 
     @classmethod
@@ -271,7 +271,7 @@ class ModelConfig:
         "A preset by name; `ValueError` with the choices for an unknown one."
         return PRESETS[choice('preset', name, PRESETS)]
 
-
+# %% ../nbs/02_unet.ipynb #bc1aa892
 PRESETS = dict(
     nano=ModelConfig(
         VAEConfig(image_size=64, channels=(64, 128), res_blocks=1, groups=8, last_channels=32, norm=False),

@@ -15,7 +15,7 @@ from einops import rearrange, reduce
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .base.core import Pretrained, require
+from .base.core import Pretrained, from_unit, require
 
 # %% ../nbs/00_vae.ipynb #8b0cd088
 class Gaussian:
@@ -223,7 +223,7 @@ def recon_loss(
         return loss
     from kornia.losses import ssim_loss
 
-    xhat, x = (xhat + 1) / 2, (x + 1) / 2  # SSIM compares means by their ratio, which says nothing near 0
+    xhat, x = from_unit(xhat), from_unit(x)  # SSIM compares means by their ratio, which says nothing near 0
     for s in range(scales):
         if s:
             xhat, x = F.avg_pool2d(xhat, 2), F.avg_pool2d(x, 2)
@@ -235,7 +235,7 @@ def kl_loss(
     d: Gaussian,  # the encoder's answer
     free_bits: float = 0.5,  # nats per latent value; a channel below it feels no pressure
 ) -> Tensor:  # scalar, nats per latent value
-    "KL averaged within each channel of a picture, floored at `free_bits`, averaged over channels and pictures (after arXiv:1606.04934 eq. (15))."
+    "KL averaged within a picture's channel, floored, averaged over all of them (after arXiv:1606.04934 eq. (15))."
     per_channel = reduce(d.kl(), 'b c h w -> b c', 'mean')
     return per_channel.clamp(min=free_bits).mean()
 

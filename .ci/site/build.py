@@ -1,9 +1,18 @@
-"""Build the site from the notebooks, the pages beside this file and the result files: `make docs`. Nothing is executed and nothing is downloaded; Sphinx renders.
+"""Build the site from the notebooks: `make docs`. Nothing is executed and nothing is downloaded; Sphinx renders.
 
-A chapter's page is its notebook with saved outputs, without directives, and a reference of what its module exports at the end."""
+A notebook's page has its saved outputs, no directives, and at its end a reference of what its module exports.
+"""
 
-import ast, importlib, json, os, re, shutil, sys, time
+import ast
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import nbformat
@@ -12,26 +21,33 @@ from nbdev.config import get_config
 from nbformat.v4 import new_markdown_cell
 
 root, here = Path(__file__).resolve().parents[2], Path(__file__).resolve().parent
-sys.path.insert(0, str(here.parent))
-import tables
-
 work, out, cfg = root / '_proc', root / '_docs', get_config(path=root)
 src = work / 'site'
 github, base = f'{cfg.git_url}/blob/{cfg.branch}', f'{cfg.doc_host}{cfg.doc_baseurl}/'
 DIRECTIVE = re.compile(r'^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$')
 IMPORTS = re.compile(r'(?:\s*(?:from [\w.]+ )?import [^\n]+\n?)+')
+MARK = re.compile(r'^<!-- /?\w+ -->\n?', re.M)  # of blocks that .ci/readme.py writes
+LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)')
+TERM = re.compile(r'^\*\*(.+)\*\*\n: (.+)$', re.M)  # a glossary's, as a definition list
+TITLE = re.compile(r'# .*(\n+>.*)?')  # of a notebook, with the line that says what it is
 BAR = re.compile(r'\d+%\|')
+FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
 LONG = 30  # lines of code that are shown without a click
 HEAVY = 200_000  # bytes of a figure
 problems = []  # each a line; any of them fails the build
 
 
+def joined(source: str) -> list[str]:
+    "Lines of a cell; a directive that goes on, on lines with more than one space after `#|`, as one."
+    return re.sub(r'\n#\|\s{2,}(?=\S)', ' ', source).splitlines()
+
+
 def directives(source: str) -> dict:
-    return dict(m.groups() for m in map(DIRECTIVE.match, source.splitlines()) if m)
+    return dict(m.groups() for m in map(DIRECTIVE.match, joined(source)) if m)
 
 
 def without_directives(source: str) -> str:
-    return '\n'.join(l for l in source.splitlines() if not DIRECTIVE.match(l)).strip()
+    return '\n'.join(l for l in joined(source) if not DIRECTIVE.match(l)).strip()
 
 
 @dataclass
@@ -86,38 +102,39 @@ def owner(node) -> str | None:
     return ast.unparse(node.args.args[0].annotation).strip('"\'') if patched else None
 
 
+def members(node):
+    "A class, with the parameters that make one, and its methods: (name, kind, node, signature) of each."
+    methods = [n for n in node.body if isinstance(n, FUNCTIONS)]
+    fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
+    told = fields if any('dataclass' in ast.unparse(d) for d in node.decorator_list) else []
+    made = next((signature(n) for n in methods if n.name == '__init__'), f'({", ".join(told)})')
+    yield node.name, 'class', node, made
+    for n in methods:
+        if not n.name.startswith('_') and ast.get_docstring(n):
+            yield f'{node.name}.{n.name}', 'method', n, signature(n)
+
+
+def defined(node):
+    "What a statement of a module defines for others: functions, classes and their methods, constants in capitals."
+    if isinstance(node, FUNCTIONS) and not node.name.startswith('_'):
+        of = owner(node)
+        yield f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node, signature(node)
+    elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+        yield from members(node)
+    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+        names = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if all(isinstance(t, ast.Name) and t.id.isupper() for t in names):
+            yield names[0].id, 'data', node, ''
+
+
 def definitions(module: str) -> list[Definition]:
-    "What a module defines for others: functions, classes and their methods, constants in capitals."
-    file, found = root / (module.replace('.', '/') + '.py'), []
-    loaded, functions = importlib.import_module(module), (ast.FunctionDef, ast.AsyncFunctionDef)
-
-    def add(name, kind, node, sig=None):
-        obj, told = loaded, helps(node) if isinstance(node, functions) else {}
-        sig = signature(node) if sig is None else sig
-        for part in name.split('.'):
-            obj = getattr(obj, part)
-        found.append(Definition(name, kind, sig, obj, module, (node.lineno, node.end_lineno), told))
-
-    for node in ast.parse(file.read_text(encoding='utf-8')).body:
-        if isinstance(node, functions):
-            of = owner(node)
-            if not node.name.startswith('_'):
-                add(f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node)
-        elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
-            make = next((n for n in node.body if isinstance(n, functions) and n.name == '__init__'), None)
-            fields = (
-                [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
-                if any('dataclass' in ast.unparse(d) for d in node.decorator_list)
-                else []
-            )
-            add(node.name, 'class', node, signature(make) if make else f'({", ".join(fields)})')
-            for n in node.body:
-                if isinstance(n, functions) and not n.name.startswith('_') and ast.get_docstring(n):
-                    add(f'{node.name}.{n.name}', 'method', n)
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            names = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if all(isinstance(t, ast.Name) and t.id.isupper() for t in names):
-                add(names[0].id, 'data', node, '')
+    "What a module defines for others."
+    loaded, found = importlib.import_module(module), []
+    tree = ast.parse((root / (module.replace('.', '/') + '.py')).read_text(encoding='utf-8'))
+    for name, kind, node, made in (d for statement in tree.body for d in defined(statement)):
+        told = helps(node) if isinstance(node, FUNCTIONS) else {}
+        lines = node.lineno, node.end_lineno
+        found.append(Definition(name, kind, made, attrgetter(name)(loaded), module, lines, told))
     return found
 
 
@@ -210,8 +227,11 @@ class Names:
 
 
 def page_of(path: Path) -> Path | None:
-    "A notebook's place among the pages; None for another file."
-    return path.relative_to(root / 'nbs') if path.suffix == '.ipynb' and path.is_relative_to(root / 'nbs') else None
+    "A notebook's place among the pages, those of nbs/site at the top; None for another file."
+    if path.suffix != '.ipynb' or not path.is_relative_to(root / 'nbs'):
+        return None
+    page = path.relative_to(root / 'nbs')
+    return Path(page.name) if page.parts[0] == 'site' else page
 
 
 def light(figure: Path) -> Path:
@@ -234,30 +254,44 @@ def copy_figures():
     Image.open(root / 'figures' / 'gallery' / '3.png').crop((18, 0, 50, 32)).save(src / 'favicon.png')  # a balloon
 
 
+def goal(target: str, file: Path, page: Path) -> str:
+    "Where a link of a file leads, from its page: notebooks are pages, figures are copied, the rest is on GitHub."
+    if target.startswith(base):  # the published site's pages
+        name = target.removeprefix(base).removesuffix('.html')
+        return os.path.relpath(name, page.parent) + ('.ipynb' if (root / f'nbs/site/{name}.ipynb').exists() else '.md')
+    path = (file.parent / target).resolve()
+    if not path.exists():
+        problems.append(f'{file.relative_to(root)}: the link to {target} leads nowhere')
+        return target
+    if page_of(path) or path.is_relative_to(root / 'figures'):
+        return os.path.relpath(page_of(path) or light(path.relative_to(root)), page.parent)
+    return f'{github.replace("/blob/", "/tree/") if path.is_dir() else github}/{path.relative_to(root)}'
+
+
 def relink(text: str, file: Path, page: Path) -> str:
-    "Links relative to a file of the repository, as links of its page: notebooks are pages, figures are copied, the rest is on GitHub."
+    "A file's Markdown with links that are its page's."
 
     def one(m):
         target, _, anchor = m[2].partition('#')
-        if target.startswith(base):
-            return f'{m[1]}({os.path.relpath(target.removeprefix(base).removesuffix(".html"), page.parent)}.md{"#" + anchor if anchor else ""})'  # the published site's pages
-        if not target or re.match(r'[a-z]+:', target) or (here / 'pages' / target).is_file():
+        if not target or re.match(r'[a-z]+:', target) and not target.startswith(base):
             return m[0]
-        path = (file.parent / target).resolve()
-        if not path.exists():
-            problems.append(f'{file.relative_to(root)}: the link to {m[2]} leads nowhere')
-            return m[0]
-        if page_of(path) or path.is_relative_to(root / 'figures'):
-            goal = src / (page_of(path) or light(path.relative_to(root)))
-            return f'{m[1]}({os.path.relpath(goal, (src / page).parent)}{"#" + anchor if anchor else ""})'
-        return f'{m[1]}({github.replace("/blob/", "/tree/") if path.is_dir() else github}/{path.relative_to(root)})'
+        return f'{m[1]}({goal(target, file, page)}{"#" + anchor if anchor else ""})'
 
-    return re.sub(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)', one, text)
+    text = re.sub(r'(?<=src=")[^":]+(?=")', lambda m: goal(m[0], file, page), text)
+    return LINK.sub(one, text)
 
 
-def tabled(text: str) -> str:
-    "A page's text with its tables filled in."
-    return re.sub(r'<!-- (\w+) -->(?:.*?<!-- /\1 -->)?', lambda m: getattr(tables, m[1])(), text, flags=re.S)
+def terms(text: str) -> str:
+    "A list of definitions as Sphinx's glossary, which its index and its search know."
+    entries = [f'{m[1].replace(", ", chr(10))}\n  {m[2]}' for m in TERM.finditer(text)]
+    head = text[: TERM.search(text).start()]
+    return f'{head}:::{{glossary}}\n' + '\n\n'.join(entries) + '\n:::'
+
+
+def markdown(text: str, file: Path, link=lambda t: t) -> str:
+    "A Markdown cell as Sphinx is to read it."
+    text = link(relink(MARK.sub('', text), file, page_of(file)))
+    return terms(text) if file.stem == 'glossary' and TERM.search(text) else text
 
 
 def imports(nb) -> set:
@@ -290,38 +324,41 @@ def head(file: Path, module: str | None) -> str:
     return f'\n\n{runs}[Notebook on GitHub]({github}/{path}){code}'
 
 
+def folded(source: str, exported: bool) -> str:
+    "What a cell of code holds, if it is to be folded away."
+    if IMPORTS.fullmatch(source):
+        return 'imports'
+    lines = len(source.splitlines())
+    return f'code ({lines} lines)' if exported and lines > LONG else ''
+
+
+def shown(outputs: list, name: str) -> list:
+    "Outputs without dead progress bars, and without widgets that have no kernel: their still picture is shown."
+    told = lambda o: str(o.get('text', '') or o.get('data', {}).get('text/plain', ''))
+    kept = [o for o in outputs if not (o.output_type == 'display_data' and BAR.search(told(o)))]
+    if any(BAR.search(told(o)) for o in kept if o.get('name') != 'stderr'):
+        problems.append(f'{name} has a progress bar among its results')
+    for o in kept:
+        data = o.get('data', {})
+        data.pop('application/vnd.jupyter.widget-view+json', None)
+        if 'image/png' in data:
+            data.pop('image/jpeg', None)
+    return kept
+
+
 def code_cell(c, file: Path):
     "A code cell without directives, folded if long; what its output shows is said for those who can't see it."
-    d, lines = directives(c.source), len(without_directives(c.source).splitlines())
-    pictures = [o for o in c.outputs if any(k.startswith('image/') for k in o.get('data', {}))]
-    c.source, tags = without_directives(c.source), c.metadata.setdefault('tags', [])
-    what = (
-        'imports' if IMPORTS.fullmatch(c.source) else f'code ({lines} lines)' if 'export' in d and lines > LONG else ''
-    )
+    d, name = directives(c.source), f'{file.relative_to(root)}: cell {c.id}'
+    c.source, look = without_directives(c.source), c.metadata.setdefault('mystnb', {})
+    what = folded(c.source, 'export' in d)
     if what and not file.name.startswith('index'):
-        tags.append('hide-input')
-        c.metadata['mystnb'] = dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
-    c.outputs = [
-        o
-        for o in c.outputs
-        if not (o.output_type == 'display_data' and BAR.search(o.get('data', {}).get('text/plain', '')))
-    ]  # progress bars
-    if any(
-        BAR.search(str(o.get('text', '') or o.get('data', {}).get('text/plain', '')))
-        for o in c.outputs
-        if o.get('name') != 'stderr'
-    ):
-        problems.append(f'{file.relative_to(root)}: cell {c.id} has a progress bar among its results')
-    for o in c.outputs:
-        o.get('data', {}).pop(
-            'application/vnd.jupyter.widget-view+json', None
-        )  # a widget without its kernel; the still picture is shown
-        if 'image/png' in o.get('data', {}):
-            o.data.pop('image/jpeg', None)
-    if pictures and not d.get('fig-alt'):
-        problems.append(f'{file.relative_to(root)}: cell {c.id} shows a picture and has no #| fig-alt')
-    if pictures:
-        c.metadata.setdefault('mystnb', {})['image'] = dict(alt=d.get('fig-alt', ''))
+        c.metadata.setdefault('tags', []).append('hide-input')
+        look |= dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
+    c.outputs = shown(c.outputs, name)
+    if any(k.startswith('image/') for o in c.outputs for k in o.get('data', {})):
+        look['image'] = dict(alt=d.get('fig-alt', ''))
+        if not d.get('fig-alt'):
+            problems.append(f'{name} shows a picture and has no #| fig-alt')
     return c
 
 
@@ -336,6 +373,17 @@ def merged(cells: list) -> list:
     return out
 
 
+def split(c, file: Path) -> list:
+    "A code cell, and what it told in Markdown as cells of their own, so that their links are links of the site."
+    c, told = code_cell(c, file), [o for o in c.outputs if 'text/markdown' in o.get('data', {})]
+    c.outputs = [o for o in c.outputs if o not in told]
+    return [c, *(new_markdown_cell(markdown(o.data['text/markdown'], file)) for o in told)]
+
+
+def hidden(source: str) -> bool:
+    return not without_directives(source) or bool({'hide', 'default_exp'} & set(directives(source)))
+
+
 def convert(file: Path, names: Names, by_module: dict):
     "A notebook as Sphinx is to read it."
     nb, page, cells = nbformat.read(file, 4), page_of(file), []
@@ -343,20 +391,12 @@ def convert(file: Path, names: Names, by_module: dict):
     link = names.linker(module, imports(nb))
     for c in nb.cells:
         if c.cell_type == 'markdown':
-            c.source = link(relink(c.source, file, page))
+            c.source = markdown(c.source, file, link)
             cells.append(c)
-        elif (
-            c.cell_type == 'code'
-            and without_directives(c.source)
-            and not {'hide', 'default_exp'} & set(directives(c.source))
-        ):
-            cells.append(code_cell(c, file))
-            told = [
-                o.data['text/markdown'] for o in c.outputs if 'text/markdown' in o.get('data', {})
-            ]  # as cells of their own, so that their links are links of the site
-            c.outputs = [o for o in c.outputs if 'text/markdown' not in o.get('data', {})]
-            cells += [new_markdown_cell(relink(t, file, page)) for t in told]
-    cells[0].source += head(file, module)
+        elif c.cell_type == 'code' and not hidden(c.source):
+            cells += split(c, file)
+    title = TITLE.match(cells[0].source)[0].rstrip()
+    cells[0].source = f'{title}{head(file, module)}\n\n{cells[0].source[len(title) :].strip()}'
     if module and by_module.get(module):
         entries = '\n\n'.join(entry(d, link) for d in by_module[module])
         cells.append(new_markdown_cell(f'## Reference\n\n```{{py:module}} {module}\n```\n\n{entries}'))
@@ -373,58 +413,67 @@ def title(page: str) -> str:
     return nbformat.read(src / f'{page}.ipynb', 4).cells[0].source.splitlines()[0].removeprefix('# ')
 
 
-def contents(nb, toc: dict):
-    "The index page's tables of contents."
+def contents(toc: dict):
+    "The index page's tables of contents: pages, and rooms, which are their pages that aren't named anywhere."
+    nb, named = nbformat.read(src / 'index.ipynb', 4), {p for pages in toc.values() for p in pages}
     for caption, pages in toc.items():
-        numbered = [
-            f'{p[:2]} {title(p)} <{p}>' if p[:2].isdigit() else 'All names <genindex>' if p == 'genindex' else p
-            for p in pages
-        ]
-        nb.cells.append(
-            new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(numbered) + '\n```')
-        )
+        lines = []
+        for p in pages:
+            room = sorted(f'{p}/{f.stem}' for f in (src / p).glob('*.ipynb'))
+            lines += [q for q in room if q not in named] if room else [entitled(p)]
+        listed = '\n'.join(lines)
+        nb.cells.append(new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```'))
+    nbformat.write(nb, src / 'index.ipynb')
 
 
-def main():
-    t, toc = time.time(), json.loads((here / 'contents.json').read_text(encoding='utf-8'))
-    shutil.rmtree(work, ignore_errors=True), src.mkdir(parents=True)
+def entitled(page: str) -> str:
+    "A line of a table of contents."
+    if page == 'genindex':
+        return 'All names <genindex>'
+    return f'{page[:2]} {title(page)} <{page}>' if page[:2].isdigit() else page
+
+
+def prepare():
+    "What Sphinx reads: a page for each notebook, figures, tables of contents, and where each definition stands."
+    shutil.rmtree(work, ignore_errors=True)
+    src.mkdir(parents=True)
     notebooks = [f for f in sorted((root / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
     modules = {m for f in notebooks if (m := module_of(nbformat.read(f, 4)))}
     by_module = {m: definitions(m) for m in sorted(modules)}
     names = Names(by_module)
     for f in notebooks:
         convert(f, names, by_module)
-    shutil.copy(root / '.github' / 'CONTRIBUTING.md', src / 'contributing.md')
-    for f in sorted((here / 'pages').glob('*.md')):
-        (src / f.name).write_text(
-            names.linker(None, set())(relink(tabled(f.read_text(encoding='utf-8')), root / 'README.md', Path(f.name))),
-            encoding='utf-8',
-        )
+    file, page = root / '.github' / 'CONTRIBUTING.md', Path('contributing.md')
+    (src / page).write_text(relink(file.read_text(encoding='utf-8'), file, page), encoding='utf-8')
     copy_figures()
-    index = nbformat.read(src / 'index.ipynb', 4)
-    contents(index, toc), nbformat.write(index, src / 'index.ipynb')
-    (src / 'sources.json').write_text(
-        json.dumps({d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()})
-    )
-    print(f'{len(notebooks)} notebooks, {len(names.full)} API entries: {time.time() - t:.0f} s')
+    contents(json.loads((here / 'contents.json').read_text(encoding='utf-8')))
+    places = {d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}
+    (src / 'sources.json').write_text(json.dumps(places))
+    print(f'{len(notebooks)} notebooks, {len(places)} API entries')
+
+
+def main() -> int:
     from sphinx.cmd.build import main as sphinx
 
-    status = sphinx(
-        [
-            '-q',
-            '-W',
-            '--keep-going',
-            '-b',
-            'html',
-            '-c',
-            str(here),
-            '-d',
-            str(work / 'doctrees'),
-            str(src),
-            str(work / 'html'),
-        ]
-    )
-    shutil.rmtree(out, ignore_errors=True), (work / 'html').rename(out), (out / '.nojekyll').touch()
+    t = time.time()
+    prepare()
+    options = [
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-c",
+        str(here),
+        "-d",
+        str(work / "doctrees"),
+        str(src),
+        str(work / "html"),
+    ]
+    status = sphinx(options)
+    shutil.rmtree(out, ignore_errors=True)
+    (work / 'html').rename(out)
+    (out / '.nojekyll').touch()
     if problems:
         print('\n'.join(problems), file=sys.stderr)
     print(f'_docs/index.html: {time.time() - t:.0f} s' + (', with the faults above' if status or problems else ''))

@@ -18,10 +18,10 @@ OWN = 'OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
 
 
 def spin_briefly() -> bool:  # whether it was done
-    "Let waiting threads fall asleep soon. OpenMP reads this when torch is imported; nothing is done after that, or where the user has set anything about OpenMP."
+    "Let waiting threads fall asleep soon, unless torch was imported before or the user has set anything about OpenMP."
     if 'torch' in sys.modules or any(k in os.environ for k in OWN):
         return False
-    os.environ['GOMP_SPINCOUNT'] = str(SPIN)
+    os.environ['GOMP_SPINCOUNT'] = str(SPIN)  # read when torch is imported
     return True
 
 # %% ../../nbs/base/threads.ipynb #d2fb307a
@@ -34,9 +34,8 @@ class Neighbours:
         self.then, self.busy = self.now(), None
 
     @staticmethod
-    def now() -> tuple[
-        float, float, float
-    ]:  # clock; busy seconds of the cores this process may use; its own among them
+    def now() -> tuple[float, float, float]:
+        "The clock; busy seconds of the cores that this process may use; its own among them."
         every, own = psutil.cpu_times(percpu=True), psutil.Process().cpu_times()
         may = os.sched_getaffinity(0) if hasattr(os, 'sched_getaffinity') else range(len(every))
         busy = sum(getattr(every[i], k, 0.0) for i in may if i < len(every) for k in ('user', 'nice', 'system'))

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.core import PACKAGE, machine, read_json, write_json
-from ..measuring.metrics import commit
+from ..base.core import commit
 
 # %% ../../nbs/lab/experiment.ipynb #05bec522
 WHOLE = 'MINISD_LAB'  # set by .ci/lab.py: the parts that were named, or nothing; not set in the tests

@@ -108,26 +108,24 @@ FINDINGS = dict(
     other=Finding(
         'average made before the checkpoint was loaded, from another start',
         'average made after loading; a resume that loses state is refused',
-        ('04_train', 'The loop'),
-        good="self.ema.state, self.ema.updates = {k: v.to(self.acc.device) for k, v in parts['ema'].items()}, "
-        "info['ema_updates']",
-        bad='pass',
+        ('training/run', 'A run disturbed'),
+        good='        found = self.found(anyway)\n        self.ema = average(model, cfg.ema)\n',
+        bad='        self.ema, found = average(model, cfg.ema), self.found(anyway)\n'
+        '        self.ema.load = lambda *_: None\n',
     ),
     anew=Finding(
         'average begun anew in every session',
         'the average is part of the checkpoint',
-        ('04_train', 'The loop'),
-        good='    self.ema = EMA(self.model, self.cfg.ema)\n'
-        "    self.ema.state, self.ema.updates = {k: v.to(self.acc.device) for k, v in parts['ema'].items()}, "
-        "info['ema_updates']\n",
-        bad='',
+        ('training/run', 'A run disturbed'),
+        good="self.ema.load(parts['ema'], info['ema_updates'])",
+        bad="self.ema.load(parts['model'], 0)",
     ),
     session=Finding(
         'random numbers replayed in every session',
         'random numbers named by seed and update',
-        ('04_train', 'The loop'),
+        ('training/run', 'A run disturbed'),
         good="rows = batches(self.step, generator(self.cfg.seed, 'step', self.step))",
-        bad="rows = batches(self.step, generator(self.cfg.seed, 'step', self.step - self.first))",
+        bad="rows = batches(self.step, generator(self.cfg.seed, 'step', self.step - self.session.first))",
     ),
 )
 
@@ -144,8 +142,8 @@ FINDINGS |= dict(
         'VAE previews fed pictures in [0, 1]',
         'one function from bytes to the range of the network',
         ('04_train', 'Stage 1: the VAE'),
-        good='fixed = to_unit(val.images[:256])',
-        bad='fixed = val.images[:256] / 255',
+        good='return to_unit(job.val.images[:n])',
+        bad='return job.val.images[:n] / 255',
     ),
     norm=Finding(
         'averaged parameters beside live BatchNorm statistics',
@@ -208,7 +206,7 @@ FINDINGS |= dict(
         'accumulated batches without each other\'s negatives',
         'cached gradients: all of an update are negatives',
         ('04_train', 'Stage 2: CLIP'),
-        good='cache_gradients(run, micro, lambda net, b: embed(net, b)[:3], cfg.agree)',
+        good='cache_gradients(run, micro, lambda net, b: embed(net, b, job.cfg.jitter)[:3], job.cfg.agree)',
         bad='pass',
     ),
     floors=Finding(

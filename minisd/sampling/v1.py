@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'OURS_ALONE', 'V1VAE', 'V1CLIPConfig', 'V1CLIP', 'WordTokenizer', 'v1_layout', 'blank', 'PlainUnpickler',
-           'numpy_scalars', 'read_pickle', 'weights_in', 'check_layout', 'read_words', 'import_v1']
+           'numpy_scalars', 'read_pickle', 'unpickled', 'weights_in', 'some', 'layout_faults', 'check_layout',
+           'read_words', 'as_ours', 'import_v1']
 
 # %% ../../nbs/sampling/v1.ipynb #0ab04f65
 import pickle, re, warnings, zipfile
@@ -37,9 +38,7 @@ class V1VAE(VAE):
 class V1CLIPConfig(CLIPConfig):
     "Sizes of a `V1CLIP`."
 
-    null: str = (
-        'zero'  # the vector of an empty prompt: "zero", which v1's training used, or "text", which its server did
-    )
+    null: str = 'zero'  # the vector of an empty prompt: "zero" in v1's training, "text" on its server
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,9 +50,7 @@ class V1CLIP(CLIP):
 
     config_class = V1CLIPConfig
 
-    def encode_text(
-        self, ids: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:  # ids (b, n) -> states (b, n, d), pooled (b, d)
+    def encode_text(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # states (b, n, d), pooled (b, d)
         "As ours, but blind to the mask."
         states = self.text(ids, torch.ones_like(mask)).float()
         return states, F.normalize(states[:, 0], dim=-1)
@@ -77,11 +74,8 @@ class WordTokenizer:
         vocab_size: int = 49408,  # rows of the embedding
         length: int = 77,  # tokens a caption, start and end counted
     ):
-        if not (
-            isinstance(words, dict)
-            and words
-            and all(isinstance(k, str) and isinstance(v, int) and 0 <= v < vocab_size for k, v in words.items())
-        ):
+        fits = lambda k, v: isinstance(k, str) and isinstance(v, int) and 0 <= v < vocab_size
+        if not isinstance(words, dict) or not words or not all(fits(k, v) for k, v in words.items()):
             raise ValueError(f'these are no words with ids from 0 to {vocab_size - 1}')
         self.words, self.vocab_size, self.length = words, vocab_size, length
         self.back = {v: k for k, v in words.items()}
@@ -89,13 +83,9 @@ class WordTokenizer:
     def __call__(self, texts: str | list[str]) -> tuple[Tensor, Tensor]:  # ids (b, n) int64; mask (b, n) bool
         "Encode; warns of words that are unknown or don't fit."
         rows = [re.findall(r'\b\w+\b', t.lower()) for t in ([texts] if isinstance(texts, str) else texts)]
-        strange, lost = (
-            sorted({w for r in rows for w in r if w not in self.words}),
-            [' '.join(r[self.length - 2 :]) for r in rows if len(r) > self.length - 2],
-        )
-        if strange:
+        if strange := sorted({w for r in rows for w in r if w not in self.words}):
             warnings.warn(f'words that this tokenizer does not know, all read as one: {", ".join(strange)}')
-        for words in lost:
+        for words in [' '.join(r[self.length - 2 :]) for r in rows if len(r) > self.length - 2]:
             warnings.warn(f'a prompt is longer than {self.length} tokens; these words are not used: {words!r}')
         ids = torch.full((len(rows), self.length), self.PAD)
         for i, r in enumerate(rows):
@@ -155,7 +145,7 @@ NAMES = dict(
 )
 OURS_ALONE = 'latent_mean', 'latent_std'  # how latents are standardised: not at all
 
-
+# %% ../../nbs/sampling/v1.ipynb #9184b37b
 def v1_layout(
     kind: str,  # "vae", "clip" or "unet"
     model: nn.Module,  # of ours, or on the meta device
@@ -205,31 +195,19 @@ def numpy_scalars():
         *{type(np.dtype(t)) for t in ('f4', 'f8', 'i4', 'i8')},
     ]
 
-
+# %% ../../nbs/sampling/v1.ipynb #1d78f162
 def read_pickle(
     file: str | Path,
 ) -> object:
-    "What a file that torch or pickle wrote holds, without running anything in it; `ValueError` or `FileNotFoundError` in one line."
+    "What a file of torch or pickle holds, without running it; `ValueError` or `FileNotFoundError` in one line."
     file = home(file)
     if file.is_dir():
         raise ValueError(f'{file} is a folder: expected a file that v1 wrote')
     if not file.is_file():
         raise FileNotFoundError(f'{file} does not exist')
     try:
-        with file.open('rb') as f:
-            head = f.read(2)
-        if head == b'PK' and not zipfile.is_zipfile(file):
-            raise EOFError
         with torch.serialization.safe_globals(numpy_scalars()):
-            if head == b'PK':
-                return torch.load(file, map_location='cpu', weights_only=True, mmap=True)
-            with file.open('rb') as f:
-                data = PlainUnpickler(f).load()
-            return (
-                torch.load(file, map_location='cpu', weights_only=True)
-                if data == torch.serialization.MAGIC_NUMBER
-                else data
-            )  # torch's older format
+            return unpickled(file)
     except Exception as e:
         if asks := re.search(r'GLOBAL ([\w.]+)', str(e)):
             raise ValueError(
@@ -238,6 +216,20 @@ def read_pickle(
         raise ValueError(
             f'{file} is not a whole file of v1: it may have been cut off, or is something else; get it anew'
         ) from None
+
+
+def unpickled(file: Path) -> object:
+    "What a file holds, by the reader for its kind."
+    with file.open('rb') as f:
+        head = f.read(2)
+        f.seek(0)
+        if head == b'PK':
+            if not zipfile.is_zipfile(file):
+                raise EOFError
+            return torch.load(file, map_location='cpu', weights_only=True, mmap=True)
+        data = PlainUnpickler(f).load()
+    older = data == torch.serialization.MAGIC_NUMBER  # torch's own form before it was a zip file
+    return torch.load(file, map_location='cpu', weights_only=True) if older else data
 
 # %% ../../nbs/sampling/v1.ipynb #a098ebfe
 def weights_in(
@@ -249,27 +241,40 @@ def weights_in(
     if not isinstance(data, dict) or not data:
         raise ValueError(f'{file} holds {type(data).__name__}, not a checkpoint of v1')
     bare = all(isinstance(v, Tensor) for v in data.values())
+    held = 'bare weights' if bare else ', '.join(map(str, data))
     if which == 'ema' and 'ema_model_state_dict' not in data:
-        raise ValueError(
-            f'{file} has no averaged weights: it holds {"bare weights" if bare else ", ".join(map(str, data))}; take the raw ones'
-        )
+        raise ValueError(f'{file} has no averaged weights: it holds {held}; take the raw ones')
     if not bare and 'model_state_dict' not in data:
-        raise ValueError(
-            f'{file} holds {", ".join(map(str, data))}: a checkpoint of v1 has model_state_dict, or is the weights alone'
-        )
-    raw = data if bare else data['model_state_dict']
-    state = (
-        raw
-        if which == 'raw'
-        else {
-            **{k: v for k, v in raw.items() if 'running_' in k or k.endswith('num_batches_tracked')},
-            **data['ema_model_state_dict'],
-        }
-    )
+        raise ValueError(f'{file} holds {held}: a checkpoint of v1 has model_state_dict, or is the weights alone')
+    state = data if bare else data['model_state_dict']
+    if which == 'ema':
+        counted = {k: v for k, v in state.items() if 'running_' in k or k.endswith('num_batches_tracked')}
+        state = counted | data['ema_model_state_dict']
     for prefix in ('module.', '_orig_mod.'):  # as DataParallel and torch.compile leave them
         if state and all(k.startswith(prefix) for k in state):
             state = {k[len(prefix) :]: v for k, v in state.items()}
     return state
+
+# %% ../../nbs/sampling/v1.ipynb #34ffb7cd
+def some(names: list[str]) -> str:
+    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return ', '.join(sorted(names)[:3]) + more
+
+
+def layout_faults(
+    state: dict[str, Tensor],
+    want: dict[str, tuple[int, ...]],  # name: shape
+) -> list[str]:
+    "What is wrong with a state dict, in words."
+    there = {n: v for n, v in state.items() if n in want}
+    off = {n: tuple(v.shape) for n, v in there.items() if tuple(v.shape) != want[n]}
+    faults = {
+        'missing': [f'{n} {s}' for n, s in want.items() if n not in state],
+        'unexpected': [f'{n} {tuple(v.shape)}' for n, v in state.items() if n not in want],
+        'of another shape': [f'{n} {s} instead of {want[n]}' for n, s in off.items()],
+        'not finite': [n for n, v in there.items() if v.is_floating_point() and not v.isfinite().all()],
+    }
+    return [f'{what} {some(names)}' for what, names in faults.items() if names]
 
 
 def check_layout(
@@ -288,27 +293,10 @@ def check_layout(
         )
     if best != kind:
         raise ValueError(f"{file} is v1's {best} ({len(state)} tensors), not its {kind}: are two files swapped?")
-    want, some = (
-        shapes[kind],
-        lambda names: ', '.join(sorted(names)[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else ''),
-    )
-    faults = []
-    if missing := [f'{n} {s}' for n, s in want.items() if n not in state]:
-        faults.append(f'missing {some(missing)}')
-    if strange := [f'{n} {tuple(v.shape)}' for n, v in state.items() if n not in want]:
-        faults.append(f'unexpected {some(strange)}')
-    if other := [
-        f'{n} {tuple(state[n].shape)} instead of {s}'
-        for n, s in want.items()
-        if n in state and tuple(state[n].shape) != s
-    ]:
-        faults.append(f'of another shape {some(other)}')
-    if bad := [n for n, v in state.items() if n in want and v.is_floating_point() and not v.isfinite().all()]:
-        faults.append(f'not finite {some(bad)}')
-    if faults:
+    if faults := layout_faults(state, shapes[kind]):
         raise ValueError(f"{file} is not v1's {kind}: {'; '.join(faults)}")
 
-
+# %% ../../nbs/sampling/v1.ipynb #4c4f5698
 def read_words(
     file: str | Path,
     vocab_size: int = 49408,  # rows of the embedding
@@ -317,9 +305,8 @@ def read_words(
     "v1's tokenizer from its pickled dictionaries."
     data = read_pickle(file)
     if not isinstance(data, dict) or 'word2idx' not in data:
-        raise ValueError(
-            f'{file} holds {", ".join(map(str, list(data)[:4])) if isinstance(data, dict) else type(data).__name__}: a tokenizer of v1 has word2idx and idx2word'
-        )
+        held = ', '.join(map(str, list(data)[:4])) if isinstance(data, dict) else type(data).__name__
+        raise ValueError(f'{file} holds {held}: a tokenizer of v1 has word2idx and idx2word')
     words = data['word2idx']
     try:
         return WordTokenizer(
@@ -327,6 +314,26 @@ def read_words(
         )
     except (ValueError, TypeError, AttributeError) as e:
         raise ValueError(f'{file} is not a tokenizer of v1: {e}') from None
+
+# %% ../../nbs/sampling/v1.ipynb #813101e5
+def as_ours(
+    kind: str,  # "vae", "clip" or "unet"
+    cfg: ModelConfig,
+    state: dict[str, Tensor],  # under v1's names
+    layout: dict[str, tuple],  # from `v1_layout`
+    null: str,  # see `import_v1`
+) -> nn.Module:
+    "A network of v1's layout with v1's weights."
+    model = blank(kind, cfg, 'meta').to_empty(device='cpu')
+    shapes = {name: v.shape for name, v in model.state_dict().items()}
+    own = {name: state[v1].reshape(shapes[name]) for name, (v1, _) in layout.items()}
+    if kind == 'vae':  # latents as they come: of mean 0 and deviation 1
+        c = cfg.vae.latent_channels
+        own |= dict(latent_mean=torch.zeros(c), latent_std=torch.ones(c))
+    model.load_state_dict(own, assign=True)
+    if kind == 'clip':
+        model.cfg = V1CLIPConfig(**{f.name: getattr(model.cfg, f.name) for f in fields(CLIPConfig)}, null=null)
+    return model
 
 # %% ../../nbs/sampling/v1.ipynb #5f8db4a0
 def import_v1(
@@ -339,8 +346,9 @@ def import_v1(
     null: str = 'zero',  # vector of an empty prompt: "zero", as in v1's training, or "text", as on its server
     config: ModelConfig | None = None,  # sizes; None: v1's own, the base preset's
 ) -> Path:  # `out`
-    "Make a folder to sample from out of v1's files; `ValueError`, `FileNotFoundError` or `FileExistsError` in one line."
-    choice('weights', weights, ('raw', 'ema')), choice('null', null, ('zero', 'text'))
+    "A folder to sample from, made of v1's files; `ValueError`, `FileNotFoundError` or `FileExistsError` in one line."
+    choice('weights', weights, ('raw', 'ema'))
+    choice('null', null, ('zero', 'text'))
     out, cfg, files = home(out), config or ModelConfig.preset('base'), dict(vae=vae, clip=clip, unet=unet)
     if (out / 'model_index.json').exists():
         raise FileExistsError(f'{out} holds a model already: choose another folder')
@@ -350,26 +358,10 @@ def import_v1(
     for k, f in files.items():
         check_layout(f, k, states[k], layout)
     for k in files:
-        model = blank(k, cfg, 'meta').to_empty(device='cpu')
-        ours = {name: states[k][v1].reshape(model.state_dict()[name].shape) for name, (v1, _) in layout[k].items()}
-        own = (
-            dict(latent_mean=torch.zeros(cfg.vae.latent_channels), latent_std=torch.ones(cfg.vae.latent_channels))
-            if k == 'vae'
-            else {}
-        )
-        model.load_state_dict(ours | own, assign=True)
-        if k == 'clip':
-            model.cfg = V1CLIPConfig(**{f.name: getattr(model.cfg, f.name) for f in fields(CLIPConfig)}, null=null)
-        model.save_pretrained(out / k)
+        as_ours(k, cfg, states[k], layout[k], null).save_pretrained(out / k)
     words.save(out / 'tokenizer.json')
-    parts = dict(
-        vae='minisd.sampling.v1.V1VAE',
-        clip='minisd.sampling.v1.V1CLIP',
-        unet='minisd.unet.UNet',
-        tokenizer='minisd.sampling.v1.WordTokenizer',
-    )
-    write_json(
-        out / 'model_index.json',
-        dict(_class_name='Pipeline', **parts, defaults=dict(steps=20, guidance_scale=7.5, shift=1.0)),
-    )
+    parts = dict(vae='V1VAE', clip='V1CLIP', tokenizer='WordTokenizer')
+    parts = {part: f'minisd.sampling.v1.{c}' for part, c in parts.items()} | dict(unet='minisd.unet.UNet')
+    defaults = dict(guidance_scale=7.5)  # as its server; all else as a model that says nothing
+    write_json(out / 'model_index.json', dict(_class_name='Pipeline', **parts, defaults=defaults))
     return out

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..base.core import WEIGHTS, Pretrained, generator, machine, write_json
+from ..base.core import WEIGHTS, Pretrained, generator, machine, to_unit, write_json
 from .dataset import World
 from .scenes import COLORS, DEPTHS, KINDS, SIDES, TERRAINS, TIMES, WEATHERS, Scene
 
@@ -99,7 +99,7 @@ def probe_loss(logits: list[Tensor], y: Tensor) -> Tensor:
     "Sum of the heads' cross-entropies."
     return sum(F.cross_entropy(o, y[:, k], ignore_index=-100) for k, o in enumerate(logits))
 
-
+# %% ../../nbs/world/probe.ipynb #72b93e25
 def train_probe(
     out: str | Path,  # folder for config.json, model.safetensors (float16) and card.json
     n: int = 30_000,  # training pictures
@@ -113,18 +113,16 @@ def train_probe(
     from tqdm.auto import tqdm
 
     torch.manual_seed(seed)
-    world, probe, start = (
-        World('train', n=n, cache=cache),
-        Probe().to(memory_format=torch.channels_last),
-        time.monotonic(),
-    )
+    world = World('train', n=n, cache=cache)
+    probe = Probe().to(memory_format=torch.channels_last)
+    start = time.monotonic()
     x, y, losses = world.images(), labels(world.scenes()), []
     opt = torch.optim.AdamW(probe.parameters(), lr, weight_decay=0.02, fused=True)
     sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, steps, pct_start=0.1)
     for step in tqdm(range(steps), desc='probe', unit='step'):
         gen = generator(seed, 'probe', step)
         i = torch.randint(n, (batch,), generator=gen)
-        loss = probe_loss(probe(spoil(x[i] / 127.5 - 1, gen).to(memory_format=torch.channels_last)), y[i])
+        loss = probe_loss(probe(spoil(to_unit(x[i]), gen).to(memory_format=torch.channels_last)), y[i])
         opt.zero_grad()
         loss.backward()
         opt.step()
@@ -156,10 +154,8 @@ def to_batch(images) -> Tensor:
         import numpy as np
 
         images = torch.stack([torch.from_numpy(np.asarray(i.convert('RGB')).copy()).permute(2, 0, 1) for i in images])
-    x = images / 255 if images.dtype == torch.uint8 else images
-    if x.shape[-2:] != (64, 64):
-        x = F.interpolate(x, (64, 64), mode='bilinear', antialias=True)
-    return x * 2 - 1
+    x = to_unit(images) if images.dtype == torch.uint8 else 2 * images - 1
+    return x if x.shape[-2:] == (64, 64) else F.interpolate(x, (64, 64), mode='bilinear', antialias=True)
 
 
 @torch.no_grad()
