@@ -262,6 +262,10 @@ def other_settings(p: Page):
     p.type('steps', 20)
     p.type('cfg_scale', 7.5)
     pg.select_option('#solver', index=1)
+    pg.click('#more > summary')
+    p.type('guidance_interval', '0.2, 0.9')
+    pg.check('#zero_star')
+    p.shot('more')
     p.type('negative_prompt', 'rain')
     p.type('prompt', DEER)
     p.button('Generate').click()
@@ -270,6 +274,7 @@ def other_settings(p: Page):
     pg.locator('#cards .use').last.click()
     got = [p.value(i) for i in ('prompt', 'negative_prompt', 'steps', 'cfg_scale', 'seed', 'n')]
     assert got == [CABIN, '', '11', '3', '42', '1'] and pg.is_checked('#lock') and p.focus() == 'prompt', got
+    assert p.value('guidance_interval') == '' and not pg.is_checked('#zero_star')
     p.says('restored', 'announce', 'seed 42')
     p.button('Generate').click()
     p.says('made again', 'caption', CABIN)
@@ -278,9 +283,9 @@ def other_settings(p: Page):
     assert pg.evaluate(f'({SAME})({both})')
     p.note('the same picture, to the last pixel')
     pg.locator('#cards .use').nth(1).click()
-    assert [p.value(i) for i in ('negative_prompt', 'steps', 'cfg_scale')] == ['rain', '20', '7.5'] and p.value(
-        'solver'
-    )
+    got = [p.value(i) for i in ('negative_prompt', 'steps', 'cfg_scale', 'guidance_interval')]
+    assert got == ['rain', '20', '7.5', '0.2, 0.9'] and p.value('solver') and pg.is_checked('#zero_star'), got
+    pg.click('#more > summary')
     pg.locator('#cards .delete').nth(1).click()
     p.says('deleted', 'announce', 'Deleted')
     assert p.cards() == 7 and 'delete' in p.focus()
@@ -496,10 +501,10 @@ def phone(p: Page, server: Server):
     pg.goto(server.url)
     p.until('ready', READY)
     p.shot('phone_empty')
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     p.type('seed', 42)
     p.type('n', 4)
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     assert '4 pictures' in p.text('gist')
     pg.fill('#prompt', CABIN)
     p.button('Generate').tap()
@@ -508,7 +513,7 @@ def phone(p: Page, server: Server):
         'the pictures are out of sight'
     )
     p.shot('phone')
-    pg.locator('#settings summary').tap()
+    pg.locator('#settings > summary').tap()
     for width in (390, 360, 768, 1024):
         pg.set_viewport_size(dict(width=width, height=844))
         over = pg.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')

@@ -209,7 +209,7 @@ def grid(p: Page):
     values = p.box.locator('.widget-tab-contents input[type=text]')
     p.type(values.nth(0), '2, nine')
     p.button('Draw grid').click()
-    p.until('grid, unreadable', "steps has 'nine' among its values")
+    p.until('grid, unreadable', "steps is 'nine'")
     p.type(values.nth(0), '2, 8')
     p.type(values.nth(1), '1, 4')
     p.button('Draw grid').click()

@@ -169,13 +169,13 @@ def parameters(d: Definition) -> str:
 def entry(d: Definition, link) -> str:
     "A definition for Sphinx's Python domain: signature, docstring, table of parameters."
     if d.kind == 'data':
-        return f'````{{py:data}} {d.name}\n:module: {d.module}\n````'
+        return f'~~~~{{py:data}} {d.name}\n:module: {d.module}\n~~~~'
     doc = (
         link(' '.join((getattr(d.object, '__doc__', None) or '').split()))
         if d.kind != 'class' or not str(d.object.__doc__).startswith(f'{d.name}(')
         else ''
     )
-    return f'````{{py:{d.kind}}} {d.name}{d.signature}\n:module: {d.module}\n\n{doc}\n\n{link(parameters(d))}\n````'
+    return f'~~~~{{py:{d.kind}}} {d.name}{d.signature}\n:module: {d.module}\n\n{doc}\n\n{link(parameters(d))}\n~~~~'
 
 
 class Names:

@@ -15,7 +15,7 @@ __all__ = ['METRICS', 'LEAST', 'CLASS_SENTENCES', 'NEEDS', 'WAYS', 'EvaluateConf
 # %% ../../nbs/measuring/evaluation.ipynb #be08a385
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path

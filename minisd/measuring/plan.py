@@ -251,14 +251,14 @@ def plan(
     choice('stage', stage, STAGES)
     g, mc = GPUS[choice('gpu', gpu, GPUS)], PRESETS[choice('preset', preset, PRESETS)].model
     number('headroom', headroom, 0, 0.9)
-    size, lines = mc.vae.image_size if size is None else check_side(size, mc), {}
-    params, extra = weights_and_moments(stage, mc)
+    size = mc.vae.image_size if size is None else check_side(size, mc)
+    (params, extra), small, full = weights_and_moments(stage, mc), {}, {}
     for c in tqdm((False, True) if stage == 'unet' else (False,), desc='fake steps', leave=False):
         low, high = (step_memory(stage, mc, b, checkpointing=c, size=size) for b in probes)
         each = (high - low) / (probes[1] - probes[0])
         fixed = low - each * probes[0]
-        lines |= {('adamw8bit', c): (fixed, each), ('adamw', c): (fixed + extra, each)}
-    return Plan(stage, g, size, headroom, params, step_flops(stage, mc, size), lines)
+        small['adamw8bit', c], full['adamw', c] = (fixed, each), (fixed + extra, each)
+    return Plan(stage, g, size, headroom, params, step_flops(stage, mc, size), small | full)
 
 
 def check_side(size: int, mc: ModelConfig) -> int:

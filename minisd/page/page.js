@@ -1,15 +1,19 @@
 // The page of `minisd serve`: a form, a stage for what is being made, a gallery kept in this browser.
-// Limits, defaults and choices come from GET /config; text from people and from the server is only ever written as text.
+// The controls are made from GET /config: one for every field of a request, by its type, limits, choices and help; text from people and from the server is only ever written as text.
 // Seeds have up to 64 bits, more than JavaScript's numbers hold: here they are text, and BigInt where they are compared.
 
 const $ = id => document.getElementById(id);
-const DIALS = ['steps', 'cfg_scale', 'n'], TEXTS = ['prompt', 'negative_prompt'];
+const TEXTS = ['prompt', 'negative_prompt'];
+const OWN = [...TEXTS, 'seed', 'width', 'height'];    // fields whose controls are in the page from the beginning
+const FIRST = ['steps', 'cfg_scale', 'n', 'solver']; // of the others, those that don't fold away
+const LOOKS = { cfg_scale: { label: 'Guidance', step: 0.5 }, n: { label: 'Pictures' } };
 const KEPT = 200;                                    // pictures in the gallery
 const SMALL = 200;                                   // pictures with fewer pixels across are shown pixel by pixel, others smoothly
 const WORDS = { ok: 'ready', loading: 'loading the model', error: 'error', stopping: 'stopping', down: 'server down' };
 
 let config = null;                                   // what GET /config said last
 let state = 'unknown';                               // of the server: a key of WORDS
+let controls = {};                                   // by field: {read, write, tidy}
 let run = null;                                      // the request in progress: {ask, abort, id, at, stopping, before}
 let entries = [];                                    // the gallery, newest first
 let onStage = [];                                    // entries that the stage shows
@@ -62,22 +66,72 @@ async function turned({ status, detail }) {          // the server is in this st
 async function configure() {                         // limits and choices into the form; defaults only the first time
   const r = await fetch('config', { cache: 'no-store' });
   if (!r.ok) throw new Error(r.status);
-  const first = !config, { limits, defaults, solvers, sizes } = config = read(await r.text());
-  for (const name of DIALS) {
-    for (const box of [$(name), $(`${name}_slider`)]) Object.assign(box, { min: limits[name].min, max: limits[name].max });
-    $(`${name}_slider`).setAttribute('step', $(name).step);
-  }
-  for (const name of [...DIALS, 'seed']) {
-    if (first) $(name).value = defaults[name];
-    tidy(name);
-  }
-  choices('solver', [['', 'model’s choice'], ...solvers.map(s => [s, s])], first && (defaults.solver ?? ''));
+  const before = JSON.stringify(config?.limits), first = !config, { limits, defaults, sizes } = config = read(await r.text());
+  if (JSON.stringify(limits) !== before) build();
+  if (first) $('seed').value = defaults.seed;
+  tidySeed();
   choices('size', sizes.map(s => [s, s.replace('x', ' × ')]), first && `${defaults.width}x${defaults.height}`);
   if (first && !$('negative_prompt').value) $('negative_prompt').value = defaults.negative_prompt;
   $('controls').disabled = false;
   $('model').textContent = `model ${config.model}`;
   $('model').title = `weights ${config.model_hash}`;
   lockSays(); gist(); TEXTS.forEach(left);
+}
+
+// ---- controls, made of what /config says of a field ------------------------------------------------------------------
+const labelOf = name => LOOKS[name]?.label ?? name[0].toUpperCase() + name.slice(1).replaceAll('_', ' ');
+const isNumber = limit => limit.type === 'int' || limit.type === 'float';
+
+function build() {                                   // a control for every field, with what its last one held
+  const held = Object.fromEntries(Object.entries(controls).map(([name, c]) => [name, c.read()]));
+  controls = {};
+  for (const at of ['dials', 'choices', 'rest']) $(at).replaceChildren();
+  for (const [name, limit] of Object.entries(config.limits)) {
+    if (OWN.includes(name)) continue;
+    const value = config.defaults[name], ranged = isNumber(limit) && 'max' in limit && value !== null;
+    const [at, c] = limit.choices ? ['choices', select(name, limit)] : ranged ? ['dials', dial(name, limit)] : ['rest', plain(name, limit)];
+    $(FIRST.includes(name) ? at : 'rest').append(c.shown);
+    c.shown.title = limit.help;
+    controls[name] = c;
+    c.write(held[name] ?? value);
+  }
+  $('more').hidden = !$('rest').childElementCount;
+}
+
+function dial(name, limit) {                         // a number to slide or to type
+  const step = LOOKS[name]?.step ?? (limit.type === 'int' ? 1 : (limit.max - limit.min)/20), { min, max } = limit;
+  const shown = element('div', { className: 'dial' }), box = element('input', { id: name, type: 'number', inputMode: limit.type === 'int' ? 'numeric' : 'decimal' });
+  const slider = element('input', { id: `${name}_slider`, type: 'range', ariaLabel: `${labelOf(name)}, slider` });
+  for (const input of [box, slider]) Object.assign(input, { min, max, step });
+  shown.append(element('label', { htmlFor: name, textContent: labelOf(name) }), slider, ' ', box);
+  const tidy = () => {                               // within its limits; slider and box alike
+    const typed = box.value, wanted = typed.trim() === '' || !Number.isFinite(Number(typed)) ? config.defaults[name] : Number(typed);
+    const v = Math.min(Math.max(wanted, min), max);
+    slider.value = box.value = limit.type === 'int' ? Math.round(v) : v;
+    if (Number(typed) !== Number(box.value)) announce(`${labelOf(name)} goes from ${min} to ${max}: now ${box.value}`);
+  };
+  slider.addEventListener('input', () => { box.value = slider.value; gist(); });
+  box.addEventListener('change', () => { tidy(); gist(); });
+  return { shown, tidy, read: () => Number(box.value), write: v => { slider.value = box.value = v; } };
+}
+
+function select(name, { choices: names, labels = {} }) {       // a choice, or the model's own
+  const shown = element('div', { className: 'field' }), box = element('select', { id: name });
+  shown.append(element('label', { htmlFor: name, textContent: labelOf(name) }), box);
+  const pairs = [['', 'model’s choice'], ...names.map(k => [k, labels[k] ?? k])];
+  box.append(...pairs.map(([value, textContent]) => element('option', { value, textContent })));
+  const write = v => { const there = pairs.some(([k]) => k === (v ?? '')); if (there) box.value = v ?? ''; return there; };
+  return { shown, read: () => box.value || undefined, write };
+}
+
+function plain(name, limit) {                        // yes or no; or a field that may stay empty
+  const shown = element('div', { className: 'plain' }), yes = limit.type === 'bool';
+  const box = element('input', { id: name, type: yes ? 'checkbox' : 'text', autocomplete: 'off', placeholder: yes ? '' : 'model’s choice' });
+  shown.append(element('label', { htmlFor: name, textContent: labelOf(name) }), box);
+  if (yes) return { shown, read: () => box.checked || undefined, write: v => { box.checked = v ?? false; } };
+  const parts = () => box.value.trim().split(/[\s,]+/).map(v => Number.isNaN(Number(v)) ? v : Number(v));
+  const value = () => limit.type === 'tuple' ? parts() : isNumber(limit) ? parts()[0] : box.value;
+  return { shown, read: () => box.value.trim() ? value() : undefined, write: v => { box.value = Array.isArray(v) ? v.join(', ') : v ?? ''; } };
 }
 
 function choices(id, pairs, value) {                 // fill a select; keep what is chosen if it is still there
@@ -120,21 +174,13 @@ async function refused(r, ask) {                     // an answer that is no str
 }
 
 // ---- the form -------------------------------------------------------------------------------------------------------
+const tidy = () => { tidySeed(); for (const c of Object.values(controls)) c.tidy?.(); };
+
 function tidySeed() {                                // digits within the limits
   const box = $('seed'), typed = box.value.trim(), [min, max] = ['min', 'max'].map(k => BigInt(config.limits.seed[k]));
   const v = /^[+-]?\d+$/.test(typed) ? BigInt(typed.replace('+', '')) : BigInt(config.defaults.seed);
   box.value = String(v < min ? min : v > max ? max : v);
   if (typed !== box.value) announce(`Seed goes from ${min} to ${max}: now ${box.value}`);
-}
-
-function tidy(name) {                                // a number within its limits; slider and box alike
-  if (name === 'seed') return tidySeed();
-  const box = $(name), typed = box.value, { min, max } = config.limits[name];
-  let v = typed.trim() === '' || !Number.isFinite(Number(typed)) ? config.defaults[name] : Number(typed);
-  v = Math.min(Math.max(v, min), max);
-  box.value = box.step === '1' ? Math.round(v) : v;
-  $(`${name}_slider`).value = box.value;
-  if (Number(typed) !== Number(box.value)) announce(`${box.labels[0].textContent} goes from ${min} to ${max}: now ${box.value}`);
 }
 
 const roll = () => { $('seed').value = String(crypto.getRandomValues(new Uint32Array(1))[0]); };      // short enough to be read out
@@ -160,24 +206,24 @@ function unfit() {                                   // the field whose text can
 
 function settings() {                                // the form as the body of a request
   if (!$('lock').checked) roll();
-  [...DIALS, 'seed'].forEach(tidy);
+  tidy();
   const [width, height] = $('size').value.split('x').map(Number);
   const ask = { width, height, ...Object.fromEntries(TEXTS.map(name => [name, $(name).value.trim()])) };
-  for (const name of DIALS) ask[name] = Number($(name).value);
+  for (const [name, c] of Object.entries(controls)) ask[name] = c.read();      // undefined: left to the model
   ask.seed = $('seed').value;                        // as text: the server reads it to the last digit
-  if ($('solver').value) ask.solver = $('solver').value;
   return ask;
 }
 
 function restore(entry) {                            // the form that makes this picture again
   if (!config) return announce('The server is not ready: the settings cannot be restored yet.');
-  for (const name of [...TEXTS, 'steps', 'cfg_scale', 'seed']) $(name).value = entry[name];
-  $('n').value = config.limits.n.min;
-  const size = `${entry.width}x${entry.height}`, gone = [];
-  for (const [id, value] of [['solver', entry.asked], ['size', size]]) {
-    if ([...$(id).options].some(o => o.value === value)) $(id).value = value; else gone.push(`${id} ${value}`);
+  for (const name of [...TEXTS, 'seed']) $(name).value = entry[name];
+  const size = `${entry.width}x${entry.height}`, gone = [], asked = { ...entry.ask, solver: entry.asked, n: config.limits.n.min };
+  for (const [name, c] of Object.entries(controls)) {
+    const value = name in asked ? asked[name] : name in (entry.ask ?? {}) ? undefined : entry[name] ?? config.defaults[name];
+    if (c.write(value) === false) gone.push(`${name} ${value}`);
   }
-  [...DIALS, 'seed'].forEach(tidy); setLock(true); gist(); TEXTS.forEach(left);
+  if ([...$('size').options].some(o => o.value === size)) $('size').value = size; else gone.push(`size ${size}`);
+  tidy(); setLock(true); gist(); TEXTS.forEach(left);
   $('prompt').removeAttribute('aria-invalid');
   $('form').scrollIntoView({ block: 'nearest' });
   $('prompt').focus();
@@ -282,7 +328,7 @@ function stepped({ step, steps, previews }) {
 
 async function finished(data) {
   const { prompt, negative_prompt, steps, cfg_scale, solver, width, height } = data, images = data.images ?? [data.image];
-  const made = images.map((image, i) => ({ prompt, negative_prompt, steps, cfg_scale, solver, width, height, asked: run.ask.solver ?? '', seed: String(data.seeds[i]), model: config.model, made: Date.now(), blob: blob(image) }));
+  const made = images.map((image, i) => ({ prompt, negative_prompt, steps, cfg_scale, solver, width, height, ask: run.ask, asked: run.ask.solver ?? '', seed: String(data.seeds[i]), model: config.model, made: Date.now(), blob: blob(image) }));
   const dropped = await keep(made);
   const notes = [...data.warnings ?? [], ...dropped ? [`The gallery keeps ${KEPT} pictures: the oldest ${dropped} had to go.`] : []];
   ended(null);
@@ -477,8 +523,7 @@ $('stop').addEventListener('click', stop);
 $('again').addEventListener('click', () => { const { ask } = trouble; $('generate').focus({ preventScroll: true }); generate(ask); });
 $('key_form').addEventListener('submit', e => { e.preventDefault(); useKey($('key').value.trim(), trouble.ask); });
 
-for (const name of DIALS) $(`${name}_slider`).addEventListener('input', () => { $(name).value = $(`${name}_slider`).value; gist(); });
-for (const name of [...DIALS, 'seed']) $(name).addEventListener('change', () => { tidy(name); gist(); });
+$('seed').addEventListener('change', tidySeed);
 for (const name of TEXTS) $(name).addEventListener('input', () => { left(name); if (trouble.kind === 'input') trouble(); $(name).removeAttribute('aria-invalid'); });
 $('seed').addEventListener('input', () => setLock(true));
 $('lock').addEventListener('change', lockSays);
