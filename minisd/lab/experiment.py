@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from fastcore.basics import patch
+
 from ..base.core import PACKAGE, machine, read_json, write_json
 from ..base.core import commit
 
@@ -55,27 +57,33 @@ class Experiment:
         file = self.repository / 'data' / 'results' / self.name
         return read_json(file) if file.is_file() else {}
 
-    def keep(self, **results) -> dict:  # what was written
-        "Write results, with machine, commit and day."
-        write_json(self.file, results | stamp())
-        return self.so_far()
-
-    def keep_part(self, part: str, **results) -> dict:  # what was written
-        "Write a part, with machine, commit and day; the others stay."
-        write_json(self.file, self.so_far() | {part: results | stamp()})
-        return self.so_far()[part]
-
-    def figure(self, fig, name: str) -> Path:
-        "Save a figure as figures/NAME.png."
-        file = self.out / 'figures' / f'{name}.png'
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fig.savefig(file, dpi=110, facecolor='white')
-        return file
-
-
+# %% ../../nbs/lab/experiment.ipynb #c1b663e9
 def stamp() -> dict:
     "Where and when."
     return dict(machine=machine(), commit=commit(), date=str(date.today()))
+
+
+@patch
+def keep(self: Experiment, **results) -> dict:  # what was written
+    "Write results, with machine, commit and day."
+    write_json(self.file, results | stamp())
+    return self.so_far()
+
+
+@patch
+def keep_part(self: Experiment, part: str, **results) -> dict:  # what was written
+    "Write a part, with machine, commit and day; the others stay."
+    write_json(self.file, self.so_far() | {part: results | stamp()})
+    return self.so_far()[part]
+
+
+@patch
+def figure(self: Experiment, fig, name: str) -> Path:
+    "Save a figure as figures/NAME.png."
+    file = self.out / 'figures' / f'{name}.png'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(file, dpi=110, facecolor='white')
+    return file
 
 # %% ../../nbs/lab/experiment.ipynb #411eb970
 def shape(
