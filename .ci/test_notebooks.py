@@ -32,6 +32,11 @@ def test_texts_alike(a, b, same):
     assert notebooks.alike(one, two) == same
 
 
+def test_warnings_of_other_packages_are_noise():
+    warning = '/home/me/.venv/lib/python3.11/site-packages/a/b.py:43: UserWarning: large.\n  warnings.warn(large)\n'
+    assert notebooks.NOISE.sub('', f'{warning}kept\n') == 'kept\n'
+
+
 def test_a_second_run_changes_nothing(tmp_path):
     file = tmp_path / 'x.ipynb'
     kernel = dict(kernelspec=dict(display_name='Python 3', language='python', name='python3'))

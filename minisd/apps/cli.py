@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 'DAILY', 'OWN', 'LABORATORY', 'LAST', 'DEMO',
-           'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command', 'own_option', 'command',
-           'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name', 'out_names', 'read_prompts',
-           'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged', 'sheet', 'generate', 'blocks',
-           'settable', 'set_option', 'Session', 'paint', 'command_of_repl', 'typed_lines', 'repl', 'demo',
-           'replay_file', 'info', 'serve_model', 'read_with', 'report_captions', 'prepare_source', 'parse_set',
+           'WRONG_KIND', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command', 'own_option',
+           'command', 'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name', 'out_names',
+           'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged', 'sheet',
+           'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl', 'typed_lines', 'repl',
+           'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions', 'prepare_source', 'parse_set',
            'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan', 'evaluate', 'fit_sampler',
-           'import_files', 'print_anything', 'error_line', 'run', 'main']
+           'import_files', 'print_anything', 'in_words', 'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -359,14 +359,10 @@ def seed_after(
 def seeded(
     request: partial,  # a `Request`, still without a prompt
 ) -> partial:  # with a seed
-    "Draw a seed if none was given, and say it."
+    "The seed that was given, or one drawn now."
     from secrets import randbelow
 
-    if 'seed' in request.keywords:
-        return request
-    seed = randbelow(2**32)
-    print(f'minisd: note: no --seed was given, so {seed} was drawn', file=sys.stderr)
-    return partial(request, seed=seed)
+    return request if 'seed' in request.keywords else partial(request, seed=randbelow(2**32))
 
 # %% ../../nbs/apps/cli.ipynb #2942ebe1
 def batches(
@@ -448,11 +444,13 @@ def generate(
     """
     from minisd.base.png import save_png
 
-    request, saving, prompts = seeded(request), saving(), read_prompts(prompt)
+    given, request, saving, prompts = 'seed' in request.keywords, seeded(request), saving(), read_prompts(prompt)
     n, first = request.keywords.get('num_images_per_prompt', 1), request.keywords['seed']
     jobs = [(p, seed_after(first, i)) for i, p in enumerate(p for p in prompts for _ in range(n))]
     names = iter(out_names(out, jobs[:1] if grid else jobs))
     pipe, made, written = open_pipeline(model, dtype), [], set()
+    if not given:
+        print(f'minisd: note: no --seed was given, so {first} was drawn', file=sys.stderr)
     for o in batches(pipe, prompts, request):
         made += zip(o.images, o.settings) if grid else ()
         for image, s in () if grid else zip(o.images, o.settings):
@@ -983,6 +981,16 @@ def print_anything():
             stream.reconfigure(errors=errors)
 
 
+WRONG_KIND = re.compile(
+    r'Invalid value for (.+?): .*\bvalid (integer|number|float)\b.*', re.S
+)  # whichever typer says it
+
+
+def in_words(m: re.Match) -> str:
+    "What an option of another kind must be."
+    return f"{m[1].replace(chr(39), '')} must be a {'whole ' * (m[2] == 'integer')}number"
+
+
 def error_line(
     e: Exception,
 ) -> str | None:  # None: not a user's error
@@ -992,7 +1000,7 @@ def error_line(
     elif isinstance(e, MemoryError) or 'memory' in str(e).lower():
         says = 'not enough memory: make fewer or smaller pictures at a time'
     elif hasattr(e, 'format_message'):
-        says = e.format_message()  # a usage error
+        says = WRONG_KIND.sub(in_words, e.format_message())  # a usage error
     else:
         return None
     return ' '.join(says.split())
