@@ -106,7 +106,7 @@ def gradients(
         out.append((loss.detach(), numbers))
     return out
 
-
+# %% ../nbs/04_train.ipynb #88362d14
 def fit(
     run: Run,
     loss_fn: Callable,  # loss_fn(model, batch, step) -> scalar loss, a mean over pictures; dict of numbers to log

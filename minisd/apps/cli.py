@@ -948,7 +948,7 @@ def fit_sampler(
         fit_sampling(pipe, [i['text'] for i in some], to_unit(torch.stack([i['image'] for i in some])), seed=seed)
         print(write_json(pipe.folder / 'sampling.json', pipe.sampling))
 
-
+# %% ../../nbs/apps/cli.ipynb #3258456f
 @command(
     LABORATORY,
     'minisd import-v1 --vae vae.pt --clip clip.pt --unet unet.pt --tokenizer tokenizer.pkl --out v1/',
