@@ -201,6 +201,28 @@ def test_extras_that_are_named_exist():
     assert {'cuda', 'colab', 'data', 'serve'} <= named <= there, named - there
 
 
+def test_pins_install_on_the_oldest_python():
+    "What a pinned package says of Python, of those that are installed in the version that is pinned."
+    from configparser import ConfigParser
+    from importlib.metadata import distributions
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import canonicalize_name
+
+    ini = ConfigParser(delimiters=['='])
+    ini.read(root / 'settings.ini', encoding='utf-8')
+    oldest = ini['DEFAULT']['min_python'] + '.0'
+    lines = (root / '.ci' / 'constraints.txt').read_text(encoding='utf-8').split()
+    pins = {canonicalize_name(name): version for name, version in (l.split('==') for l in lines)}
+    wanted = {
+        d.name: d.metadata['Requires-Python']
+        for d in distributions()
+        if pins.get(canonicalize_name(d.name)) == d.version
+    }
+    too_new = {n: w for n, w in wanted.items() if w and not SpecifierSet(w).contains(oldest)}
+    assert len(wanted) > 100 and not too_new, too_new
+
+
 def test_what_is_stored_is_explained():
     "data/README.md names every result and every figure."
     from fnmatch import fnmatch
