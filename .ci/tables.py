@@ -476,18 +476,3 @@ def bibtex() -> str:
     lines = [f'  {k:6} = {{{v}}},' for k, v in fields.items()]
     lines += [f'  version = {{{c.version}}},', f'  url    = {{{c.git_url}}}']
     return '\n'.join(['```bibtex', '@software{minisd,', *lines, '}', '```'])
-
-
-def opening() -> str:
-    "Two sentences: sizes, times, machine."
-    t, s, m, (v, c, u) = nano['training'], short['training'], short['training']['machine'], sizes('base')
-    hours = sum(r['hours'] for r in planned['rows'] if r['preset'] == 'base')
-    return (
-        f'A text-to-image latent diffusion model **built from scratch and told in notebooks**: VAE ({v / 1e6:.2f} M '
-        f'parameters) → CLIP ({c / 1e6:.1f} M) → UNet ({u / 1e6:.2f} M) with flow matching, sized for one free Colab '
-        f'T4 (about {hours:.0f} hours there by computation; this repository has not trained it). At the small preset '
-        f'`nano` ({sum(nano["parameters"].values()) / 1e6:.1f} M) the same code learns an embedded world of captioned '
-        f'pictures on {m["cores"]} CPU cores ({m["cpu"]}), offline: {s["minutes"]:.1f} minutes get '
-        f'{short["score"]["subject"]:.0%} of its subjects right, the {t["minutes"]:.0f} minutes of the weights in the '
-        f'package {nano["score"]["subject"]:.0%}; they draw a picture in {seconds()["default"]:.1f} s.'
-    )

@@ -61,13 +61,13 @@ LONG = '#| fig-alt: ' + 'a word ' * 40 + 'slow words'
 def test_what_shows_nothing_is_dropped():
     bar = new_output('stream', name='stderr', text=' 50%|#####     | 1/2')
     cell = new_code_cell(f'{LONG}\nshow()', outputs=[bar, new_output('stream', name='stdout', text='kept')])
-    state = {'a': {'model': 'IPY_MODEL_b'}, 'b': {}, 'idle': {}}
-    view = new_output('display_data', {tidy.VIEW: dict(model_id='a')})
-    nb = new_notebook(cells=[cell, new_code_cell('box', outputs=[view])])
-    nb.metadata['widgets'] = {tidy.STATE: dict(state=state)}
-    state = nb.metadata['widgets'][tidy.STATE]['state']
-    assert [f.split()[1] for f in tidy.tidy(nb)] == ['dead', 'long', 'state']
-    assert [o.text for o in nb.cells[0].outputs] == ['kept'] and set(state) == {'a', 'b'}
+    view = new_output('display_data', {tidy.VIEW: dict(model_id='a'), 'text/plain': 'Box()'})
+    still = new_output('display_data', {'text/html': '<img src="still.png">'})
+    nb = new_notebook(cells=[cell, new_code_cell('box', outputs=[view, still])])
+    nb.metadata['widgets'] = {'application/vnd.jupyter.widget-state+json': dict(state={'a': {}})}
+    assert [f.split()[1] for f in tidy.tidy(nb)] == ['dead', 'long', 'widget', 'state']
+    assert nb.cells[1].outputs == [still] and 'widgets' not in nb.metadata
+    assert [o.text for o in nb.cells[0].outputs] == ['kept']
     lines = nb.cells[0].source.splitlines()
     assert max(map(len, lines)) <= tidy.WIDTH and lines[-1] == 'show()' and len(lines) > 3
     assert all(l.startswith('#|   ') for l in lines[1:-1]) and tidy.tidy(nb) == []

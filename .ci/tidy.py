@@ -1,7 +1,7 @@
 """Drop what a saved notebook shows nobody, and fold long alternative texts; --check: only say where.
 
-Shown to nobody are dead progress bars, and the state of widgets that no output shows. `#| fig-alt: …` goes on in lines
-that begin with `#|` and more than one space.
+Shown to nobody are dead progress bars, and widgets, which live as long as their kernel: beside them stands a still
+picture. `#| fig-alt: …` goes on in lines that begin with `#|` and more than one space.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 
 ROOT = Path(__file__).resolve().parents[1]
-VIEW, STATE = 'application/vnd.jupyter.widget-view+json', 'application/vnd.jupyter.widget-state+json'
+VIEW = 'application/vnd.jupyter.widget-view+json'
 BAR = re.compile(r'\d+%\|')
 WIDTH = 120
 NBDEV = {
@@ -29,17 +29,11 @@ NBDEV = {
 def is_bar(output: dict) -> bool:
     "Whether an output is a progress bar, as a widget or as text."
     text = output.get('text') or output.get('data', {}).get('text/plain', '')
-    return bool(BAR.search(''.join(text))) and (VIEW in output.get('data', {}) or output.get('output_type') == 'stream')
+    return bool(BAR.search(''.join(text))) and (is_widget(output) or output.get('output_type') == 'stream')
 
 
-def shown(state: dict, cells: list[dict]) -> set[str]:
-    "Widgets that an output shows, with their parts."
-    todo = [o['data'][VIEW]['model_id'] for c in cells for o in c.get('outputs', []) if VIEW in o.get('data', {})]
-    keep = set()
-    while todo:
-        keep.add(model := todo.pop())
-        todo += set(re.findall(r'IPY_MODEL_(\w+)', json.dumps(state.get(model, {})))) - keep
-    return keep
+def is_widget(output: dict) -> bool:
+    return VIEW in output.get('data', {})
 
 
 def folded(line: str) -> str:
@@ -60,18 +54,15 @@ def tidy(nb: dict) -> list[str]:
         if any(map(is_bar, c.get('outputs', []))):
             found.append(f'a dead progress bar in cell {c["id"]}')
             c['outputs'] = [o for o in c['outputs'] if not is_bar(o)]
+        if any(map(is_widget, c.get('outputs', []))):
+            found.append(f'a widget in cell {c["id"]}')
+            c['outputs'] = [o for o in c['outputs'] if not is_widget(o)]
         source = ''.join(c['source'])
         if (new := ''.join(map(folded, source.splitlines(True)))) != source:
             found.append(f'a long line of alternative text in cell {c["id"]}')
             c['source'] = new if isinstance(c['source'], str) else new.splitlines(True)
-    widgets = nb['metadata'].get('widgets', {})
-    state = widgets.get(STATE, {}).get('state', {})
-    if idle := state.keys() - shown(state, nb['cells']):
-        found.append(f'the state of {len(idle)} widgets that no output shows')
-        for model in idle:
-            del state[model]
-    if widgets and not state:
-        del nb['metadata']['widgets']
+    if nb['metadata'].pop('widgets', None):
+        found.append('the state of widgets')
     return found
 
 

@@ -22,8 +22,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .base.core import attention_kernel, autocast, check_seed, choice, from_dict, from_unit, generator, home
-from .base.core import machine, number, pick_device, pick_dtype, read_json, require, to_dict, to_unit
-from .base.core import write_atomic, write_json
+from .base.core import machine, number, pick_device, pick_dtype, psnr, read_json, require, to_dict
+from .base.core import to_unit, write_atomic, write_json
 from .base.settings import check_settings, setting
 from .base.viz import grid, in_notebook
 from .clip import CLIP, Tokenizer, clip_loss
@@ -324,9 +324,12 @@ def vae_validate(job: StageJob) -> Callable:
     fixed = held_out(job)
 
     def validate(net):
-        pieces = zip(modes(net, fixed).split(32), fixed.split(32))
-        err = torch.cat([(decode(net, z).cpu() - x).square().mean((1, 2, 3)) for z, x in pieces])
-        return dict(loss=err.mean(), psnr=(-10 * (err / 4).log10()).mean())
+        loss, db = [], []
+        for x in fixed.split(32):
+            xhat = decode(net, modes(net, x)).cpu()
+            loss.append((xhat - x).square().mean((1, 2, 3)))
+            db.append(psnr(from_unit(xhat), from_unit(x)))
+        return dict(loss=torch.cat(loss).mean(), psnr=torch.cat(db).mean())
 
     return validate
 

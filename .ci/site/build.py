@@ -333,14 +333,13 @@ def folded(source: str, exported: bool) -> str:
 
 
 def shown(outputs: list, name: str) -> list:
-    "Outputs without dead progress bars, and without widgets that have no kernel: their still picture is shown."
+    "Outputs without dead progress bars; of a picture in two formats, the exact one."
     told = lambda o: str(o.get('text', '') or o.get('data', {}).get('text/plain', ''))
     kept = [o for o in outputs if not (o.output_type == 'display_data' and BAR.search(told(o)))]
     if any(BAR.search(told(o)) for o in kept if o.get('name') != 'stderr'):
         problems.append(f'{name} has a progress bar among its results')
     for o in kept:
         data = o.get('data', {})
-        data.pop('application/vnd.jupyter.widget-view+json', None)
         if 'image/png' in data:
             data.pop('image/jpeg', None)
     return kept
