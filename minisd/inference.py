@@ -27,7 +27,8 @@ from .base.threads import pick_threads, threads
 from .base.viz import to_pil
 from .base.words import CALL_WORDS, HUB_WORDS, LOAD_WORDS, check_words, elsewhere
 from .clip import CLIP, Tokenizer
-from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time, time_grid
+from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time
+from .flow import solver_label, time_grid
 from .training.parts import PARTS, check_parts, check_sampling, find_model, part_class, shipped
 from .unet import UNet
 from .vae import VAE
@@ -608,6 +609,7 @@ def provenance(
 ) -> list[dict]:  # one a picture
     "What makes each picture again: the request, the model, and the seeds of those that were made together."
     made = dict(model=self.name, model_hash=self.model_hash, dtype=str(self.dtype).removeprefix('torch.'))
+    made |= dict(sampler=solver_label(r.solver))  # for people; `solver` is its name
     pairs = [p for p in zip(r.texts, r.negatives) for _ in range(r.num_images_per_prompt)]
     together = len(set(pairs)) == 1 and None not in seeds
     return [

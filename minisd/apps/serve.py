@@ -48,11 +48,12 @@ from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from .. import __version__, inference
-from .surfaces import allowed, kind, offered, parse, solver_label
+from .surfaces import allowed, kind, offered, parse
 from ..base import core
 from ..base.core import DTYPES, SEEDS, home, machine, number, pick_device, pick_dtype, require
 from ..base.png import png_info
 from ..base.settings import check_settings, setting, settings
+from ..flow import solver_label
 from ..inference import Output, Pipeline, find_model
 from ..sampling.batcher import APART, Batcher, Engine, Refused, Ticket, log
 

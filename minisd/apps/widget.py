@@ -22,10 +22,11 @@ from IPython.display import display
 from PIL import Image
 from traitlets import CUnicode
 
-from .surfaces import kind, offered, parse, solver_label
+from .surfaces import kind, offered, parse
 from ..base.core import check_seed, number
 from ..base.settings import Setting
 from ..base.viz import grid
+from ..flow import solver_label
 from ..inference import Output, Pipeline, Request
 
 # %% ../../nbs/apps/widget.ipynb #e148e992
