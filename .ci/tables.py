@@ -53,10 +53,11 @@ def sizes(preset: str) -> tuple[int, ...]:
     import torch
     from minisd.base.core import count_params
     from minisd.clip import CLIP
-    from minisd.unet import PRESETS, UNet
+    from minisd.train import PRESETS
+    from minisd.unet import UNet
     from minisd.vae import VAE
 
-    mc = PRESETS[preset]
+    mc = PRESETS[preset].model
     with torch.device('meta'):
         return tuple(map(count_params, (VAE(mc.vae), CLIP(mc.clip), UNet(mc.unet))))
 
@@ -130,11 +131,11 @@ def evaluation() -> str:
 
 
 def presets() -> str:
-    "Sizes of both presets."
-    from minisd.unet import PRESETS
+    "Sizes of the presets."
+    from minisd.train import PRESETS
 
     head, rows = 'preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', []
-    for name, mc in PRESETS.items():
+    for name, mc in ((k, p.model) for k, p in PRESETS.items()):
         side, latent = mc.vae.image_size, mc.unet.sample_size
         shape = f'{side} × {side}', f'{latent} × {latent} × {mc.vae.latent_channels}'
         parts = (f'{n / 1e6:.2f} M' for n in sizes(name))

@@ -315,15 +315,12 @@ def defaults_of(pipe: Pipeline) -> dict:  # by the names of FIELDS
 def check_request(
     pipe: Pipeline,
     r: GenerateRequest,
-) -> dict:  # arguments of `Pipeline.prepare`, but for seeds and how many
-    "What depends on the model that is served; `ValueError` in one line for a size or a solver that it can't do."
+) -> inference.Request:  # with the model's word for what is left open
+    "What is asked of the model that is served; `ValueError` in one line for what it can't do."
     asked = defaults_of(pipe) | r.model_dump(exclude_none=True)
     for k in ('width', 'height'):
         number(k, asked[k], *side_limits(pipe), whole=True)
-    call = {s.name: asked[k] for k, s in FIELDS.items() if k in asked}
-    size = pipe.pick_size(call['height'], call['width'])
-    pipe.pick_solver(call['solver'], call['num_inference_steps'], size == (pipe.vae.cfg.image_size,) * 2)
-    return {k: v for k, v in call.items() if k not in ('seed', 'num_images_per_prompt')}
+    return pipe.fill(inference.Request(**{s.name: asked[k] for k, s in FIELDS.items() if k in asked}))
 
 # %% ../../nbs/apps/serve.ipynb #f1200bea
 @asynccontextmanager
@@ -336,7 +333,7 @@ async def taken(
     app, loop, box = request.app, asyncio.get_running_loop(), asyncio.Queue()
     batcher = app.state.engine.ready()
     try:
-        call = check_request(batcher.pipe, r)
+        what = check_request(batcher.pipe, r)
     except ValueError as e:
         raise Refused(422, 'invalid', str(e)) from None
 
@@ -345,7 +342,7 @@ async def taken(
             loop.call_soon_threadsafe(box.put_nowait, (name, data))
 
     seeds = [(r.seed + i) % (SEEDS[1] + 1) for i in range(r.n)]
-    t = Ticket(call, seeds, emit, batcher.clock() + app.state.cfg.deadline, preview_every, id=request.state.note['id'])
+    t = Ticket(what, seeds, emit, batcher.clock() + app.state.cfg.deadline, preview_every, id=request.state.note['id'])
     request.state.note['ticket'] = t
     batcher.submit(t)
     try:
@@ -445,7 +442,7 @@ async def picture_alone(
 ) -> Response:
     "The file that a finished ticket gives its client, its settings inside."
     data = await asyncio.to_thread(png, out.images[0], out.settings[0])
-    headers = {'Content-Disposition': file_name(t.call['prompt'], t.seeds[0])}
+    headers = {'Content-Disposition': file_name(t.request.prompt, t.seeds[0])}
     if t.notes:
         headers['X-Warnings'] = json.dumps(t.notes)  # in ASCII, whatever was typed
     return Response(data, headers=headers, media_type='image/png')
@@ -946,7 +943,7 @@ def after(
     line = dict(id=note['id'], method=scope['method'], path=path, status=status, seconds=round(seconds, 4))
     line |= outline(t) if t else {}
     if t and self.cfg.log_prompts:
-        line |= dict(prompt=t.call['prompt'], negative_prompt=t.call['negative_prompt'])
+        line |= dict(prompt=t.request.prompt, negative_prompt=t.request.negative_prompt)
     if t and t.outcome == 'done':
         self.metrics.pictures.inc(len(t.seeds))
     level = logging.DEBUG if path in ('/health', '/metrics') else logging.INFO  # these are asked for all the time

@@ -44,14 +44,14 @@ def training() -> Callable:
 # %% ../../nbs/lab/threads.ipynb #26d724e0
 def serving() -> Callable:
     "Twelve requests of one picture at once, through the batcher."
-    from minisd.inference import Pipeline
+    from minisd.inference import Pipeline, Request
     from minisd.sampling.batcher import Batcher, Ticket
 
     batcher = Batcher(Pipeline.from_pretrained('nano'))
 
     def load():
         for i in range(12):
-            batcher.submit(Ticket(dict(prompt='a red cabin left of a lake at sunset'), [i]))
+            batcher.submit(Ticket(Request('a red cabin left of a lake at sunset'), [i]))
         while batcher.waiting or batcher.running:
             batcher.turn()
 

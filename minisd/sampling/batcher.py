@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..base import core
 from ..base.core import autocast
-from ..inference import Job, Output, Pipeline
+from ..inference import Job, Output, Pipeline, Request
 from ..base.threads import threads
 from ..base.viz import to_pil
 
@@ -41,8 +41,8 @@ class Ask(Exception):
 class Ticket:
     "A request for pictures on its way through a `Batcher`."
 
-    call: dict  # fields of a `Request`, but for seed and num_images_per_prompt
-    seeds: list[int]  # one a picture
+    request: Request
+    seeds: list[int]  # one a picture; the request's own seed and number of pictures don't count
     emit: Callable[[str, dict], None] = lambda name, data: None  # told "queued", "step", then "done" or "error"
     deadline: float = math.inf  # on the batcher's clock
     preview_every: int = 0  # steps between previews; 0: none
@@ -83,7 +83,7 @@ def ready(self: Ticket) -> bool:
 @patch(as_prop=True)
 def width(self: Ticket) -> float:
     "Rows that it needs at once, at most, in pictures of the trained size."
-    rows = 1 if self.call.get('guidance_scale') in (0, 1) else 2
+    rows = 1 if self.request.guidance_scale in (0, 1) else 2
     return len(self.seeds) * rows * self.area
 
 # %% ../../nbs/sampling/batcher.ipynb #7f0e212b
@@ -98,8 +98,7 @@ def start(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
         self.job = own.prepare(
-            **self.call,
-            num_images_per_prompt=len(self.seeds),
+            replace(self.request, seed=None, num_images_per_prompt=len(self.seeds)),
             generator=[torch.Generator().manual_seed(s) for s in self.seeds],
         )
     self.pipe, self.x, self.guess, self.ts = own, self.job.x, self.job.x, self.job.ts.tolist()
@@ -223,7 +222,7 @@ def submit(
 ) -> Ticket:  # the same
     "Put a ticket into the queue; `Refused` with status 429 if that is full, 503 if the server is stopping."
     f = self.pipe.vae.cfg.image_size
-    t.area = (t.call.get('height') or f) * (t.call.get('width') or f) / f**2
+    t.area = (t.request.height or f) * (t.request.width or f) / f**2
     with self.lock:
         if self.stopping:
             raise Refused(**STOPPING)
