@@ -1,5 +1,6 @@
 "What a saved notebook holds: a re-run that shows nothing new changes nothing; what shows nobody anything is dropped."
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,3 +72,21 @@ def test_what_shows_nothing_is_dropped():
     lines = nb.cells[0].source.splitlines()
     assert max(map(len, lines)) <= tidy.WIDTH and lines[-1] == 'show()' and len(lines) > 3
     assert all(l.startswith('#|   ') for l in lines[1:-1]) and tidy.tidy(nb) == []
+
+
+DONE = (
+    'nothing was left to do: data/results/x.json holds all of it. To do it anew, remove that file, or name a part: a, b'
+)
+
+
+@pytest.mark.parametrize('last, says', [("_ = e.parts(['a', 'b'], [])", DONE), ('_ = e.keep(rows=[2])', '')])
+def test_an_experiment_that_is_done_says_so(tmp_path, last, says):
+    (tmp_path / 'data' / 'results').mkdir(parents=True)
+    (tmp_path / 'data' / 'results' / 'x.json').write_text('{}')
+    cell = f'import minisd.lab.experiment as m; m.PACKAGE = m.Path({str(tmp_path / "minisd")!r})\ne = m.Experiment("x")'
+    nbformat.write(new_notebook(cells=[new_code_cell(f'{cell}\n{last}')]), tmp_path / 'x.ipynb')
+    run = 'import pathlib, sys; sys.path.insert(0, sys.argv.pop(1)); import lab'
+    run += '; lab.LAB = pathlib.Path(sys.argv.pop(1)); sys.exit(lab.main())'
+    command = [sys.executable, '-c', run, str(Path(__file__).parent), str(tmp_path), 'x']
+    r = subprocess.run(command, capture_output=True, text=True)
+    assert (r.returncode, r.stdout.strip()) == (0, says), r

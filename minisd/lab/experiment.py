@@ -28,6 +28,7 @@ class Experiment:
         name: str,  # of the file under data/results
     ):
         self.whole, self.named = WHOLE in os.environ, os.environ.get(WHOLE, '').split()
+        self.every = []  # parts that can be named
         self.repository = PACKAGE.parent
         self.temporary = None if self.whole else tempfile.TemporaryDirectory()
         self.out = self.repository if self.whole else Path(self.temporary.name)
@@ -43,7 +44,7 @@ class Experiment:
         unnamed: Iterable[str] | None = None,  # what is done if nothing is named; None: all of it
     ) -> list[str]:
         "Which parts to do."
-        every = list(every)
+        self.every = every = list(every)
         if wrong := [n for n in self.named if n not in every]:
             sys.exit(f'{wrong[0]} is no part of this experiment: choose from {", ".join(every)}')
         return self.named or list(every if unnamed is None else unnamed)
