@@ -53,7 +53,8 @@ def millions(parts: dict) -> str:
 def scores() -> str:
     "One score, by attribute, beside what the probe reads from real pictures."
     nano = result('nano')
-    names = {'scene': 'time, terrain, weather', **{p: p for p in ('subject', 'colour', 'side', 'depth')}}
+    names = dict(scene='time, terrain, weather', subject='subject', colour='its colour', side='left, middle or right')
+    names |= dict(depth='near or far')
     rows = '\n'.join(f'| {name} | {nano["score"][k]:.1%} | {nano["ceiling"][k]:.1%} |' for k, name in names.items())
     return (
         f'| right | nano | real pictures |\n|---|---|---|\n{rows}\n\n'
@@ -70,9 +71,9 @@ def training() -> str:
     return (
         f'Training `nano` takes {s["minutes"]:.1f} minutes on {s["machine"]["cores"]} cores and gets '
         f'{short["score"]["subject"]:.0%} of the subjects right; the weights in the package took {t["minutes"]:.0f} '
-        f'minutes and get {nano["score"]["subject"]:.0%}. The same code has v1\'s architecture as preset `base`: 512 × '
-        f'512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a free Colab T4. It is '
-        'tested here, but not trained yet.'
+        f'minutes and get {nano["score"]["subject"]:.0%}. The large preset, `base`, has the architecture of our first '
+        f'version, **v1**: 512 × 512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a '
+        'free Colab T4. It is tested, not yet trained.'
     )
 
 
