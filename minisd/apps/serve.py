@@ -8,15 +8,15 @@ __all__ = ['V1_FILES', 'HIDDEN', 'V1_NAMES', 'SERVICE', 'FIELDS', 'LIMITS', 'DEF
            'HEALTHY', 'EVENTS', 'JSON_PROBLEM', 'STREAMED', 'OPENAI', 'OURS', 'ImageRequest', 'DRAW', 'ALIKE', 'DRAWN',
            'MODEL', 'CSP', 'SAFE', 'PAGE', 'FILES', 'NAMED', 'SHOWN', 'check_key', 'check_origins', 'ServerConfig',
            'variable', 'read_setting', 'from_env', 'open_model', 'typed', 'Body', 'Made', 'Problem', 'Cancelled',
-           'quoted', 'fault_line', 'side_limits', 'defaults_of', 'check_request', 'taken', 'outcome', 'png', 'data_uri',
-           'result', 'quality', 'wants_png', 'file_name', 'picture_alone', 'problem', 'handle_errors', 'authorised',
-           'generate', 'Health', 'health', 'Config', 'sizes', 'limits_of', 'config', 'streamed', 'generate_stream',
-           'cancel', 'OpenAI', 'described', 'images_generations', 'named', 'models', 'one_model', 'Metrics', 'metrics',
-           'Frame', 'headed', 'limited', 'outline', 'JsonLines', 'add_pages', 'promise', 'create_app', 'bind', 'Server',
+           'quoted', 'fault_line', 'side_limits', 'defaults_of', 'check_request', 'taken', 'outcome', 'result',
+           'quality', 'wants_png', 'file_name', 'picture_alone', 'problem', 'handle_errors', 'authorised', 'generate',
+           'Health', 'health', 'Config', 'sizes', 'limits_of', 'config', 'streamed', 'generate_stream', 'cancel',
+           'OpenAI', 'described', 'images_generations', 'named', 'models', 'one_model', 'Metrics', 'metrics', 'Frame',
+           'headed', 'limited', 'outline', 'JsonLines', 'add_pages', 'promise', 'create_app', 'bind', 'Server',
            'blamed', 'check_there', 'log_lines', 'serve']
 
 # %% ../../nbs/apps/serve.ipynb #9bf76a99
-import asyncio, base64, hmac, io, json, logging, math, os, re, signal, socket, time
+import asyncio, base64, hmac, json, logging, math, os, re, signal, socket, time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import MISSING, dataclass, field
@@ -50,8 +50,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from .. import __version__, inference
 from .surfaces import allowed, kind, offered, parse
 from ..base import core
-from ..base.core import DTYPES, SEEDS, home, machine, number, pick_device, pick_dtype, require
-from ..base.png import png_info
+from ..base.core import DTYPES, SEEDS, home, machine, number, on_signals, pick_device, pick_dtype, require
+from ..base.png import data_uri, encoded
 from ..base.settings import check_settings, setting, settings
 from ..flow import solver_label
 from ..inference import Output, Pipeline, find_model
@@ -59,22 +59,24 @@ from ..sampling.batcher import APART, Batcher, Engine, Refused, Ticket, log
 
 # %% ../../nbs/apps/serve.ipynb #dfe3b296
 def check_key(
+    name: str,  # what the user calls it
     key: str,
-    name: str = 'api_key',  # what the user calls it
-):
-    "`ValueError` in one line, which doesn't show it, for a key that no header can carry."
+) -> str:
+    "The key; `ValueError` in one line, which doesn't show it, for one that no header can carry."
     says = f'{name} holds characters that no header can carry: choose letters, digits and signs of ASCII'
     require(key.isascii() and key.isprintable(), says)
+    return key
 
 
 def check_origins(
+    name: str,  # what the user calls it
     origins: tuple[str, ...],
-    name: str = 'cors',  # what the user calls it
-):
-    "`ValueError` in one line for what is no origin."
+) -> tuple[str, ...]:
+    "The origins; `ValueError` in one line for what is none."
     for o in origins:
         says = f'{name} is {o!r}: it must be an origin such as https://example.org, without a path'
         require(re.fullmatch(r'https?://[^/\s*]+', o), says)
+    return origins
 
 # %% ../../nbs/apps/serve.ipynb #5ee2fec3
 V1_FILES = 'vae_path', 'clip_path', 'unet_path', 'tokenizer_path'
@@ -94,9 +96,11 @@ class ServerConfig:
     deadline: float = setting(120.0, 'seconds that a request may take, waiting included', 0.1, 1e6)
     grace: float = setting(60.0, 'seconds that requests may go on for after a signal to stop', 0, 1e6, names=HIDDEN)
     preview_every: int = setting(3, 'steps between previews of a stream', 0, 1000, names=HIDDEN)
-    cors: tuple[str, ...] = setting((), 'another origin whose pages may use the API')
+    cors: tuple[str, ...] = setting((), 'another origin whose pages may use the API', check=check_origins)
     hosts: tuple[str, ...] = setting((), 'another name that the server is called by', names=dict(cli='name'))
-    api_key: str = field(default='', repr=False, metadata=dict(help='what clients must send', names=HIDDEN))
+    api_key: str = field(
+        default='', repr=False, metadata=dict(help='what clients must send', check=check_key, names=HIDDEN)
+    )
     log_prompts: bool = setting(False, 'let the log hold what people typed')
     vae_path: str = setting('', "v1's four files", names=HIDDEN)
     clip_path: str = setting('', names=HIDDEN)
@@ -105,7 +109,7 @@ class ServerConfig:
     came: Mapping[str, str] = field(default_factory=dict, repr=False)  # from which variable a field came
 
     def __post_init__(self):
-        check_settings(self), check_key(self.api_key), check_origins(self.cors)
+        check_settings(self)
         if any(self.v1) and not all(self.v1):
             raise ValueError(f"v1's files: {V1_NAMES} must all be set, or none of them".replace(', TOK', ' and TOK'))
         if any(self.v1) and self.model:
@@ -136,13 +140,9 @@ def read_setting(
     "A setting from its variable; `ValueError` in one line that names the variable, the value and what is allowed."
     name = variable(field)
     try:
-        value = parse(settings(ServerConfig)[field], text, name)
+        return parse(settings(ServerConfig)[field], text, name)
     except ValueError as e:
         raise ValueError(f'{e}. {SERVICE}' if name == 'MINISD_PORT' and '://' in text else str(e)) from None
-    for check, of in ((check_key, 'api_key'), (check_origins, 'cors')):
-        if field == of:
-            check(value, name)
-    return value
 
 
 def from_env(
@@ -374,24 +374,6 @@ async def outcome(
         gone.cancel()
 
 # %% ../../nbs/apps/serve.ipynb #672f29a3
-def png(
-    image,  # a PIL picture
-    settings: dict | None = None,  # written into the file
-) -> bytes:
-    "A picture as a PNG file."
-    file = io.BytesIO()
-    image.save(file, 'png', **(dict(pnginfo=png_info(image, settings)) if settings else {}))
-    return file.getvalue()
-
-
-def data_uri(
-    image,  # a PIL picture
-    settings: dict | None = None,  # written into the file
-) -> str:
-    "A picture as a PNG file in a URI."
-    return 'data:image/png;base64,' + base64.b64encode(png(image, settings)).decode()
-
-
 async def result(
     t: Ticket,  # that is done
     out: Output,  # its last word
@@ -441,7 +423,7 @@ async def picture_alone(
     out: Output,  # its last word, with one picture
 ) -> Response:
     "The file that a finished ticket gives its client, its settings inside."
-    data = await asyncio.to_thread(png, out.images[0], out.settings[0])
+    data = await asyncio.to_thread(encoded, out.images[0], out.settings[0])
     headers = {'Content-Disposition': file_name(t.request.prompt, t.seeds[0])}
     if t.notes:
         headers['X-Warnings'] = json.dumps(t.notes)  # in ASCII, whatever was typed
@@ -1115,13 +1097,9 @@ def serve(
     log_lines()
     how = dict(log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=math.ceil(cfg.grace))
     server = Server(uvicorn.Config(app, **how))
-    before = {s: signal.signal(s, server.note) for s in (signal.SIGINT, signal.SIGTERM)}
     host, port = sock.getsockname()[:2]
     address = f'[{host}]' if ':' in host else host
-    with suppress(OSError):  # whoever does not listen
-        print(f'minisd: http://{address}:{port} (page), /docs (API); Ctrl-C stops it', flush=True)
-    try:
+    with on_signals(server.note, signal.SIGINT, signal.SIGTERM):
+        with suppress(OSError):  # whoever does not listen
+            print(f'minisd: http://{address}:{port} (page), /docs (API); Ctrl-C stops it', flush=True)
         server.run(sockets=[sock])
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

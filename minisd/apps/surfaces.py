@@ -77,7 +77,7 @@ def parse(
     if kind(s) is bool:
         return YES[choice(name, text.lower(), YES)]
     if kind(s) is list:
-        return tuple(part.strip() for part in text.split(',') if part.strip())
+        return s.check(tuple(part.strip() for part in text.split(',') if part.strip()), name)
     if kind(s) is tuple:
         return s.check(pair(text, name), name)
     with suppress(ValueError):

@@ -7,11 +7,11 @@ __all__ = ['SEEDS', 'DTYPES', 'PACKAGE', 'WEIGHTS', 'FULL', 'NO_LOCKS', 'NO_GUAR
            'require', 'check_seed', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'autocast', 'attention_kernel',
            'to_unit', 'from_unit', 'psnr', 'generator', 'home', 'plain_path', 'DiskFull', 'is_full', 'one_line_if_full',
            'beside', 'flush', 'write_atomic', 'take_name', 'write_new', 'write_json', 'holder', 'ended', 'owned',
-           'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict', 'from_dict',
-           'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'commit', 'count_params']
+           'on_signals', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict',
+           'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'commit', 'count_params']
 
 # %% ../../nbs/base/core.ipynb #9efe8d5d
-import codecs, errno, json, os, platform, re, subprocess, threading
+import codecs, errno, json, os, platform, re, signal, subprocess, threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, fields, is_dataclass
@@ -359,6 +359,21 @@ def owned(
         yield folder
     finally:
         lock.release()
+
+# %% ../../nbs/base/core.ipynb #0c47c08c
+@contextmanager
+def on_signals(
+    handler: Callable,  # handler(number, frame)
+    *numbers: int,  # such as `signal.SIGTERM`
+) -> Iterator[None]:
+    "Within the block signals are handled so; afterwards as they were."
+    main = threading.current_thread() is threading.main_thread()
+    was = {s: signal.signal(s, handler) for s in numbers if main}
+    try:
+        yield
+    finally:
+        for s, before in was.items():
+            signal.signal(s, before)
 
 # %% ../../nbs/base/core.ipynb #3bde36e6
 NO_GUARD = 77

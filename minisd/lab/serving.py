@@ -6,7 +6,7 @@
 __all__ = ['locked']
 
 # %% ../../nbs/lab/serving.ipynb #9f449d64
-import asyncio, base64, io, time
+import asyncio, time
 
 # %% ../../nbs/lab/serving.ipynb #b757762a
 def locked(
@@ -17,6 +17,7 @@ def locked(
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+    from minisd.base.png import data_uri
     from minisd.inference import Pipeline
 
     class Asked(BaseModel):
@@ -27,9 +28,8 @@ def locked(
     app, pipe, lock = FastAPI(), Pipeline.from_pretrained('nano'), asyncio.Lock()
 
     def picture(r):
-        file = io.BytesIO()
-        pipe(r.prompt, r.steps, generator=torch.Generator().manual_seed(r.seed)).images[0].save(file, 'png')
-        return 'data:image/png;base64,' + base64.b64encode(file.getvalue()).decode()
+        made = pipe(r.prompt, r.steps, generator=torch.Generator().manual_seed(r.seed))
+        return data_uri(made.images[0])
 
     @app.get('/health')
     async def health():

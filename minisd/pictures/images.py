@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch.utils.data import Dataset
 
-from .sources import Row, Source, SourceConfig, open_source, say_notes
+from .sources import Row, Source, SourceConfig, first_line, open_source, say_notes
 from ..world.scenes import pick
 
 # %% ../../nbs/pictures/images.ipynb #32c9d456
@@ -92,7 +92,7 @@ def reason(e: Exception) -> str:
     "Why a picture can't be decoded, in one line without addresses in memory."
     if isinstance(e, UnidentifiedImageError):
         return 'not a picture that can be read'
-    return f'{type(e).__name__}: {e}'.splitlines()[0]
+    return first_line(e)
 
 
 def fault_of(row: Row) -> str | None:

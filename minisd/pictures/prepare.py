@@ -10,11 +10,11 @@ __all__ = ['CROPS', 'FORMS', 'FORMATS', 'LATE', 'READS', 'MAX_PIXELS', 'UPRIGHT'
            'piece_done', 'Order', 'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split',
            'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet', 'draw_histograms',
            'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples', 'write_tar', 'write_parquet',
-           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened', 'check_source',
-           'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
+           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stop', 'opened', 'check_source', 'train_tokenizer',
+           'make_shards', 'prepare', 'show', 'dry_run']
 
 # %% ../../nbs/pictures/prepare.ipynb #da7c54cc
-import json, random, shutil, signal, tarfile, tempfile, textwrap, threading, warnings
+import json, random, shutil, signal, tarfile, tempfile, textwrap, warnings
 from array import array
 from bisect import bisect_right
 from collections import Counter
@@ -34,8 +34,8 @@ from PIL import Image, UnidentifiedImageError, __version__ as pillow_version
 from .. import __version__
 from .quality import caption_report, clean_caption, is_generic, report_words
 from ..clip import Tokenizer
-from ..base.core import check_guard, check_seed, home, number, one_line_if_full, owned, plain_path
-from ..base.core import read_json, to_dict, write_atomic, write_json
+from ..base.core import check_guard, check_seed, home, number, on_signals, one_line_if_full, owned
+from ..base.core import plain_path, read_json, to_dict, write_atomic, write_json
 from ..base.engines import cores, open_engine, run_jobs
 from ..base.settings import check_settings, setting
 from ..base.viz import grid
@@ -871,20 +871,9 @@ def tidy(out: Path) -> Iterator[None]:
         clear()
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    "SIGTERM stops as Ctrl-C does."
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    ours = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if ours else None
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, before)
+def stop(*_):
+    "What Ctrl-C does, for SIGTERM too."
+    raise KeyboardInterrupt
 
 # %% ../../nbs/pictures/prepare.ipynb #3ab6467d
 def opened(
@@ -970,7 +959,7 @@ def prepare(
     now = dict(fingerprint=source.fingerprint(), config=to_dict(cfg), versions=versions)
     done = claim(out, now)
     if not done:
-        with stoppable(), one_line_if_full(out), owned(out, '.pieces/lock'), tidy(out):
+        with on_signals(stop, signal.SIGTERM), one_line_if_full(out), owned(out, '.pieces/lock'), tidy(out):
             settled, splits = make_shards(source, out, cfg, now, (engine, workers))
             place = plain_path(source.spec, absolute=True)
             done = dict(kind='prepared', form=cfg.form, source=place, **now, splits=splits)

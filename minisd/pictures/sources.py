@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['TEXTS', 'ROLES', 'SPLITS', 'HOLDOUT', 'PICTURES', 'HEIC', 'SYSTEM', 'Line', 'Entry', 'CAPTIONS', 'TABLES', 'SIDECARS',
-           'TRAP', 'RECIPES', 'TAR', 'PARQUET', 'has_any', 'FORMS', 'Row', 'plain', 'as_texts', 'SourceConfig',
-           'reading_of', 'pick_column', 'text_columns', 'Source', 'helped', 'no_text', 'flat', 'braces', 'fill',
-           'pick_split', 'rank_of', 'split_of', 'endings', 'closed', 'split_words', 'find_files', 'say_notes',
+           'FILES_HERE', 'TRAP', 'RECIPES', 'TAR', 'PARQUET', 'has_any', 'FORMS', 'Row', 'plain', 'as_texts',
+           'SourceConfig', 'reading_of', 'pick_column', 'text_columns', 'Source', 'helped', 'no_text', 'flat', 'braces',
+           'fill', 'pick_split', 'rank_of', 'split_of', 'endings', 'closed', 'split_words', 'find_files', 'say_notes',
            'read_whole', 'read_text', 'torn', 'csv_lines', 'json_lines', 'read_table', 'misnamed', 'astray', 'merged',
            'read_entries', 'Listed', 'divide', 'find_sidecars', 'find_entries', 'columns_of', 'open_imagefolder',
-           'no_image_column', 'read_annotations', 'open_v1', 'samples', 'is_picture', 'read_member', 'sampled', 'Tars',
+           'needless', 'read_annotations', 'open_v1', 'samples', 'is_picture', 'read_member', 'sampled', 'Tars',
            'first_line', 'load_builder', 'feature_columns', 'fetch_command', 'Table', 'picture_bytes', 'Recipe',
-           'find_shards', 'shard_files', 'no_encoding', 'check_parquet', 'count_rest', 'open_archives', 'open_parquet',
-           'open_hub', 'check_whole', 'open_prepared', 'is_repository', 'Form', 'expected', 'open_source']
+           'find_shards', 'shard_files', 'check_parquet', 'count_rest', 'open_archives', 'open_parquet', 'open_hub',
+           'check_whole', 'open_prepared', 'is_repository', 'Form', 'expected', 'open_source']
 
 # %% ../../nbs/pictures/sources.ipynb #96601d90
 import csv, glob, io, json, os, re, shlex, string, tarfile, warnings
@@ -658,6 +658,7 @@ def find_entries(
     return entries, tables, sidecars, [n for n in files if n not in used]
 
 # %% ../../nbs/pictures/sources.ipynb #18e15e21
+FILES_HERE = 'the pictures are files here'
 TRAP = (
     '{} file names, such as {}, hold the name of a split: '
     'datasets would take it for one and drop the captions; here all are read'
@@ -676,7 +677,7 @@ def open_imagefolder(
 ) -> Listed:
     "Pictures with metadata, with text files, or in folders named after classes."
     passed, template = Counter(), reading.template
-    no_image_column(spec, reading)
+    needless(spec, reading, 'image_column', FILES_HERE)
     entries, tables, sidecars, left = find_entries(Path(spec), reading.encoding, passed)
     every, found = columns_of(entries)
     found = [c for c in found if c not in ('split', 'label')] if tables else []
@@ -694,11 +695,16 @@ def open_imagefolder(
     return source.pass_over(left, passed)
 
 
-def no_image_column(spec: str | Path, reading: SourceConfig):
-    "Raise in one line where a column of pictures is named and the pictures are files."
-    if (column := reading.image_column) is not None:
-        why = 'and the pictures are files here: leave it out (--image-column)'
-        raise ValueError(f'{spec}: image_column is {column!r}, {why}')
+def needless(
+    spec: str | Path,
+    reading: SourceConfig,
+    name: str,  # of a field
+    why: str,  # it can't be given here
+):
+    "Raise in one line where a field is given that this form has no use for."
+    if value := getattr(reading, name):
+        option = name.replace('_', '-')
+        raise ValueError(f'{spec}: {name} is {value!r}, and {why}: leave it out (--{option})')
 
 # %% ../../nbs/pictures/sources.ipynb #d845f507
 def read_annotations(file: Path, encoding: str | None) -> list[Entry]:
@@ -726,7 +732,7 @@ def open_v1(
 ) -> Listed:
     "The form that v1's preprocessing wrote."
     folder, passed = Path(spec), Counter()
-    no_image_column(spec, reading)
+    needless(spec, reading, 'image_column', FILES_HERE)
     pick_split(str(spec), reading.split, ())
     entries = read_annotations(folder / 'annotations.json', reading.encoding)
     told, files = {n for n, _, _ in entries}, find_files(folder, passed)
@@ -1153,13 +1159,6 @@ def shard_files(
     return {n: f for n, f in files.items() if split is None or n.startswith(f'{split}/')}, splits, split
 
 # %% ../../nbs/pictures/sources.ipynb #1e1d33b3
-def no_encoding(spec: str, reading: SourceConfig):
-    "Raise in one line where an encoding is named and the form has its own."
-    if reading.encoding:
-        why = 'and parquet files and the Hub hold UTF-8: leave it out (--encoding)'
-        raise ValueError(f'{spec}: encoding is {reading.encoding!r}, {why}')
-
-
 def check_parquet(files: dict[str, Path]):
     "Read every file's footer, so that one that can't be read, or has other columns, is found at once."
     try:
@@ -1197,7 +1196,7 @@ def open_archives(spec: str, reading: SourceConfig, kind: str = 'webdataset') ->
 
 def open_parquet(spec: str, reading: SourceConfig, kind: str = 'parquet') -> Table:
     "Parquet files in a folder, by a pattern, or one."
-    no_encoding(spec, reading)
+    needless(spec, reading, 'encoding', 'parquet files and the Hub hold UTF-8')
     files, splits, split = shard_files(spec, PARQUET, reading.split)
     check_parquet(files)
     options = dict(data_files=dict(train=[str(f) for f in files.values()]))
@@ -1210,7 +1209,7 @@ def open_hub(
     **options,  # name (the configuration), revision, data_files, …
 ) -> Table:
     "A repository of the Hub."
-    no_encoding(spec, reading)
+    needless(spec, reading, 'encoding', 'parquet files and the Hub hold UTF-8')
     if reading.recipe and spec.startswith('hf://'):
         options.setdefault('data_files', RECIPES[reading.recipe].files)
     name = spec.removeprefix('hf://').removeprefix('datasets/').rstrip('/') if spec.startswith('hf://') else spec

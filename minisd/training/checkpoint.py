@@ -8,7 +8,7 @@ __all__ = ['digest', 'flush', 'damage', 'apart', 'fill', 'write_folder', 'copy_f
 # %% ../../nbs/training/checkpoint.ipynb #65730a23
 import errno, json, os, shutil
 from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 import torch
@@ -22,11 +22,8 @@ from ..base.core import DiskFull, home, is_full, read_json, read_weights, write_
 # %% ../../nbs/training/checkpoint.ipynb #c9ec66fe
 def digest(path: Path) -> str:  # hexadecimal
     "SHA-256 of a file, read in pieces."
-    h = sha256()
     with open(path, 'rb') as f:
-        while piece := f.read(1 << 20):
-            h.update(piece)
-    return h.hexdigest()
+        return file_digest(f, 'sha256').hexdigest()
 
 
 def flush(path: Path):

@@ -16,8 +16,8 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from ..base.core import attention_kernel, autocast, generator, home, load_state, pick_device, pick_dtype, require
-from ..base.core import to_dict
+from ..base.core import attention_kernel, autocast, generator, home, load_state, on_signals, pick_device
+from ..base.core import pick_dtype, require, to_dict
 from ..base.viz import Live
 from ..pictures.stream import Stream
 from .checkpoint import Checkpoints
@@ -106,8 +106,7 @@ class Session:
     began: float = field(default_factory=time.monotonic)
     saved_at: float = field(default_factory=time.monotonic)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self):  # a context manager
         "Within the block SIGTERM and SIGINT ask for a clean stop; a second one stops at once."
 
         def handler(number, frame):
@@ -115,15 +114,7 @@ class Session:
                 raise KeyboardInterrupt
             self.asked = f'{signal.Signals(number).name} came'
 
-        try:
-            was = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:
-            was = {}  # not the main thread: it is not the one that hears signals
-        try:
-            yield
-        finally:
-            for s, h in was.items():
-                signal.signal(s, h)
+        return on_signals(handler, signal.SIGTERM, signal.SIGINT)
 
 # %% ../../nbs/training/run.ipynb #3bfd2416
 class Run:
