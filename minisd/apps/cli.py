@@ -751,7 +751,7 @@ def report_captions(
     OWN,
     'minisd prepare pictures/ shards/ --size 256 --min-column aesthetic=5',
     name='prepare',
-    config='minisd.pictures.prepare:PrepareConfig',
+    config='minisd.pictures.rows:PrepareConfig',
     reading=SOURCE,
 )
 def prepare_source(
