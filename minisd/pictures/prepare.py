@@ -10,7 +10,7 @@ __all__ = ['CROPS', 'FORMS', 'FORMATS', 'LATE', 'READS', 'MAX_PIXELS', 'UPRIGHT'
            'piece_done', 'Order', 'make_pieces', 'near_pairs', 'first_alike', 'Settled', 'settle', 'check_split',
            'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet', 'draw_histograms',
            'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples', 'write_tar', 'write_parquet',
-           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened', 'check_source',
+           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stoppable', 'opened', 'check_source', 'texts_of',
            'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
 
 # %% ../../nbs/pictures/prepare.ipynb #da7c54cc
@@ -39,6 +39,7 @@ from ..base.core import read_json, to_dict, write_atomic, write_json
 from ..base.engines import cores, open_engine, run_jobs
 from ..base.settings import check_settings, setting
 from ..base.viz import grid
+from ..base.vocabulary import Vocabulary
 from .images import to_rgb
 from .sources import Listed, Row, Source, SourceConfig, Tars, check_whole, endings, open_source
 from .sources import say_notes, split_of
@@ -916,14 +917,21 @@ def check_source(source: Source, out: Path, cfg: PrepareConfig):
         raise ValueError(f'{out} lies in the source, {why}')
 
 
+def texts_of(
+    settled: Settled,
+    desc: str,  # of the bar
+) -> Iterator[str]:
+    "The captions of the training part."
+    return (t for i, r in settled.records(desc) if settled.status[i] == TRAIN for t in r['texts'])
+
+
 def train_tokenizer(
     settled: Settled,
     cfg: PrepareConfig,
     out: Path,
 ) -> dict:  # file, vocab_size, length
     "Learn a tokenizer from the captions of the training part."
-    texts = (t for i, r in settled.records('tokenizer') if settled.status[i] == TRAIN for t in r['texts'])
-    tok = Tokenizer.train(texts, cfg.vocab)
+    tok = Tokenizer.train(texts_of(settled, 'tokenizer'), cfg.vocab)
     tok.save(out / 'tokenizer.json')
     return dict(file='tokenizer.json', vocab_size=tok.vocab_size, length=tok.length)
 
@@ -975,6 +983,7 @@ def prepare(
             place = plain_path(source.spec, absolute=True)
             done = dict(kind='prepared', form=cfg.form, source=place, **now, splits=splits)
             done['tokenizer'] = train_tokenizer(settled, cfg, out) if cfg.vocab else None
+            Vocabulary.of(texts_of(settled, 'words')).save(out)
             done |= {k: read_json(out / 'report.json')[k] for k in ('rows', 'kept', 'skipped')}
             write_json(out / 'manifest.json', done)
     shutil.rmtree(out / '.pieces', ignore_errors=True)
