@@ -158,10 +158,11 @@ class Page:
 
 def drive(p: Page, server: Server):
     p.pg.goto(server.url)
+    ideas(p)
     keyboard(p)
     four(p)
     stop(p, server)
-    for part in gallery, other_settings, full_view, save, prompts, refused, key, failed, large_seed:
+    for part in gallery, other_settings, full_view, save, prompts, unknown, refused, key, failed, large_seed:
         part(p)
     killed(p, server)
     offline(p)
@@ -169,17 +170,33 @@ def drive(p: Page, server: Server):
     clear(p)
 
 
-def keyboard(p: Page):
-    "An example fills the prompt and no more; then with Tab, keys and Enter alone."
+def ideas(p: Page):
+    "The model's own prompts, to click or by dice: they fill the prompt and no more."
     pg = p.pg
     p.until('ready', READY)
     assert 'ready' in p.text('health')
+    known = pg.evaluate("fetch('config').then(r => r.json()).then(c => c.examples)")
+    offered = pg.locator('#examples button').all_inner_texts()
+    assert offered == known[: len(offered)] and len(offered) == 4, offered
     p.shot('empty')
-    p.button(DEER).click()
-    assert p.value('prompt') == DEER and p.focus() == 'prompt' and p.cards() == 0
+    p.button(offered[1]).click()
+    assert p.value('prompt') == offered[1] and p.focus() == 'prompt' and p.cards() == 0
+    rolled = [offered[1]]
+    for name in ('Another idea', 'Dice: a prompt that the model knows') * 2:
+        p.button(name).click()
+        rolled.append(p.value('prompt'))
+        p.says('rolled', 'announce', f'Prompt: {rolled[-1]}')
+    assert {*rolled} <= {*known} and all(a != b for a, b in zip(rolled, rolled[1:])), rolled
+    assert pg.locator('#tiles img').count() == p.cards() == 0
+    p.note(f'{len(known)} prompts, among them {rolled[-1]!r}')
+
+
+def keyboard(p: Page):
+    "With Tab, keys and Enter alone."
+    pg = p.pg
     pg.reload()
     p.until('ready again', READY)
-    for order in ('prompt', 'negative_prompt'):
+    for order in ('idea', 'prompt', 'negative_prompt'):
         pg.keyboard.press('Tab')
         assert p.focus() == order, (p.focus(), order)
     pg.keyboard.press('Shift+Tab')
@@ -358,6 +375,28 @@ def prompts(p: Page):
     p.made('more than the model reads', 1)
     assert pg.locator('#notes').is_visible()
     p.note(p.text('notes')[:150])
+
+
+def unknown(p: Page):
+    "Words that the model never saw, and a size that it wasn't trained at, are named below the picture."
+    pg = p.pg
+    assert pg.locator('#size optgroup[label=untrained] option').count() == pg.locator('#size option').count() - 1 > 0
+    for prompt, says in (
+        ('a red cat by a lake', 'nano never saw: cat. It knows, for example: '),
+        ('🐱 asdfgh', 'nano knows none of these words: 🐱, asdfgh; the picture will not show them. Try: '),
+    ):
+        p.type('prompt', prompt)
+        p.button('Generate').click()
+        p.says('unknown words', 'notes', says)
+        p.shot('unknown')
+    pg.select_option('#size', index=1)
+    p.type('prompt', CABIN)
+    p.button('Generate').click()
+    p.says('untrained', 'notes', 'is a size that nano was not trained at')
+    pg.select_option('#size', index=0)
+    p.button('Generate').click()
+    p.made('all is known', 1)
+    assert not pg.locator('#notes').is_visible()
 
 
 def refuse(p: Page, status: int, **headers):

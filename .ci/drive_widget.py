@@ -124,11 +124,34 @@ def drive(p: Page, url: str, folder: Path):
     pg.get_by_text('Run All Cells', exact=True).click()
     pg.wait_for_selector('.minisd-studio', timeout=60_000)
     p.note('widget shown')
-    for part in generate, stop, history, errors, grid, trajectory:
+    for part in ideas, generate, stop, history, errors, unknown, grid, trajectory:
         part(p)
     save(p, folder)
     interrupt(p)
     saved_notebook(p, folder)
+
+
+def ideas(p: Page):
+    "The model's own prompts, to click or by dice: they fill the prompt and no more."
+    offered, prompt = p.box.locator('.minisd-offers button'), p.named('prompt', 'textarea')
+    texts = offered.all_inner_texts()
+    assert len(texts) == 4 and prompt.input_value() == texts[0], texts
+    p.shot('empty')
+    offered.nth(2).click()
+    p.pg.wait_for_function('([e, t]) => e.value == t', arg=[prompt.element_handle(), texts[2]])
+    p.button('idea').click()
+    p.pg.wait_for_function('([e, t]) => e.value && e.value != t', arg=[prompt.element_handle(), texts[2]])
+    p.note(f'idea: {prompt.input_value()!r}')
+    assert not p.natural('gallery')
+
+
+def unknown(p: Page):
+    "Words that the model never saw are named."
+    p.type(p.named('prompt', 'textarea'), 'a red cat left of a lake')
+    p.button('Generate').click()
+    p.until('unknown word', 'Note: nano never saw: cat. It knows, for example: ')
+    p.shot('unknown')
+    p.type(p.named('prompt', 'textarea'), 'a red cabin left of a lake at sunset')
 
 
 def generate(p: Page):
@@ -148,6 +171,7 @@ def generate(p: Page):
     p.type(p.number('pictures'), 4)
     p.button('Generate').click()
     p.until('four pictures', 'seeds 42 to 45')
+    assert not p.box.locator('.minisd-offers').is_visible()
     assert len(p.natural('gallery')) == 2 and p.natural('image')[0] > 320, (p.natural('gallery'), p.natural('image'))
     p.shot('generate')
 

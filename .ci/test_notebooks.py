@@ -38,6 +38,12 @@ def test_warnings_of_other_packages_are_noise():
     assert notebooks.NOISE.sub('', f'{warning}kept\n') == 'kept\n'
 
 
+def test_notes_are_kept_without_their_place():
+    note = '/tmp/ipykernel_12/34.py:5: Note: nano never saw: cat.\n  note(text)\n'
+    out = new_output('stream', name='stderr', text=f'before\n{note}after\n')
+    assert notebooks.clean([out])[0].text == 'before\nNote: nano never saw: cat.\nafter\n'
+
+
 def test_a_second_run_changes_nothing(tmp_path):
     file = tmp_path / 'x.ipynb'
     kernel = dict(kernelspec=dict(display_name='Python 3', language='python', name='python3'))

@@ -56,7 +56,7 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_weights_and_page(wheel):
     files = {i.filename: i.file_size for i in zipfile.ZipFile(wheel).infolist()}
-    nano = [f'weights/nano/{f}' for f in ('tokenizer.json', 'model_index.json')]
+    nano = [f'weights/nano/{f}' for f in ('tokenizer.json', 'model_index.json', 'words.json')]
     nano += [f'weights/nano/{part}/model.safetensors' for part in ('vae', 'clip', 'unet')]
     page = [f'page/{f}' for f in ('index.html', 'page.css', 'page.js', 'icon.svg')]
     wanted = {f'minisd/{f}' for f in (*nano, *page, 'weights/probe/model.safetensors')}

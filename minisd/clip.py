@@ -7,7 +7,7 @@ __all__ = ['Tokenizer', 'CLIPConfig', 'key_mask', 'SelfAttention', 'Block', 'Nei
            'clip_loss']
 
 # %% ../nbs/01_clip.ipynb #00e6fb48
-import math, warnings
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .base.core import Pretrained, require, write_atomic
+from .base.notes import note
 
 # %% ../nbs/01_clip.ipynb #cd91bf34
 class Tokenizer:
@@ -45,7 +46,7 @@ class Tokenizer:
         for e in encs:
             if e.overflowing:
                 lost = self.decode([i for o in e.overflowing for i in o.ids])
-                warnings.warn(f'a prompt is longer than {self.length} tokens; these words are not used: {lost!r}')
+                note(f'a prompt is longer than {self.length} tokens; these words are not used: {lost!r}')
         return torch.tensor([e.ids for e in encs]), torch.tensor([e.attention_mask for e in encs], dtype=torch.bool)
 
     def decode(self, ids) -> str:

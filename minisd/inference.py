@@ -22,9 +22,11 @@ from torch import Tensor
 
 from .base.core import SEEDS, autocast, check_seed, choice, from_unit, home, number, pick_device, pick_dtype
 from .base.core import read_json, write_json
+from .base.notes import note, noted
 from .base.settings import check_settings, setting, settings
 from .base.threads import pick_threads, threads
 from .base.viz import to_pil
+from .base.vocabulary import WORDS_FILE, Vocabulary
 from .base.words import CALL_WORDS, HUB_WORDS, LOAD_WORDS, check_words, elsewhere
 from .clip import CLIP, Tokenizer
 from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time
@@ -221,6 +223,7 @@ class Output:
     images: list | Tensor  # PIL; or (n, H, W, 3) or (n, 3, H, W) in [0, 1]; or latents (n, c, h, w)
     settings: list[dict] = field(default_factory=list)  # one a picture: what makes it again
     interrupted: bool = False  # whether the last step was not reached; the pictures are then the best guess so far
+    warnings: list[str] = field(default_factory=list)  # what to know of them, a line each
 
     def save(
         self,
@@ -254,11 +257,13 @@ class Pipeline:
         defaults: dict | None = None,  # what to use when a request doesn't say: see `model_defaults`
         sampling: dict | None = None,  # what was fitted for sampling: `fit_sampling`
         dtype: torch.dtype | None = None,  # see `to`
+        vocabulary: Vocabulary | None = None,  # words of the captions that it learnt from; None: they are not known
     ):
         check_parts(vae, clip, unet, tokenizer)
         self.vae, self.clip, self.unet, self.tokenizer = vae.eval(), clip.eval(), unet.eval(), tokenizer
         self.defaults = model_defaults(defaults)
         self.sampling = check_sampling(sampling or {}, unet.cfg.in_channels)
+        self.vocabulary = vocabulary
         self.name = self.folder = None  # of a model that was read from files
         self.net, self.device = self.unet, torch.device('cpu')  # net: what is asked for velocities
         self.threads = None  # a number, or None to look at each call
@@ -344,6 +349,7 @@ def from_pretrained(
         index.get('defaults'),
         read_json(extra) if extra.is_file() else None,
         dtype or torch_dtype,
+        Vocabulary.load(folder),
     )
     pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
     return pipe
@@ -355,7 +361,7 @@ def save_pretrained(
     folder: str | Path,  # made if need be
     dtype: torch.dtype | None = None,  # precision of the stored weights; None: float32
 ) -> Path:
-    "Write one subfolder a component, the tokenizer, `model_index.json` and, if anything was fitted, `sampling.json`."
+    "Write one subfolder a component, the tokenizer, `model_index.json`, and `sampling.json` and `words.json` if any."
     folder = home(folder)
     for name in ('vae', 'clip', 'unet'):
         getattr(self, name).save_pretrained(folder / name, dtype)
@@ -364,6 +370,10 @@ def save_pretrained(
         write_json(folder / 'sampling.json', self.sampling)
     else:
         (folder / 'sampling.json').unlink(missing_ok=True)  # of a model that was there before
+    if self.vocabulary:
+        self.vocabulary.save(folder)
+    else:
+        (folder / WORDS_FILE).unlink(missing_ok=True)
     parts = {p: f'{(c := type(getattr(self, p))).__module__}.{c.__name__}' for p in PARTS}
     write_json(folder / 'model_index.json', dict(_class_name='Pipeline', **parts, defaults=self.defaults))
     return folder
@@ -448,6 +458,7 @@ class Job:
     hold: Callable | None = None  # hold(t, x) -> state, after every step
     paste: Callable | None = None  # paste(images) -> images, at the end, both (n, 3, H, W)
     threads: int | None = None  # on the CPU, from the first step to the last
+    notes: list[str] = field(default_factory=list)  # what to know of its pictures, a line each
 
 
 @patch
@@ -619,6 +630,24 @@ def provenance(
         for i, (text, null) in enumerate(pairs)
     ]
 
+# %% ../nbs/05_inference.ipynb #3e88519d
+@patch
+def doubts(
+    self: Pipeline,
+    r: Request,  # filled
+) -> Iterator[str]:  # a line each
+    "What a request asks for that training never showed: a size, words."
+    name, side = self.name or 'this model', self.vae.cfg.image_size
+    if (r.height, r.width) != (side, side):
+        what = f'{r.width} × {r.height} px is a size that {name} was not trained at'
+        yield f'{what}: it learnt from {side} × {side} px, and things may be stretched, repeated or missing'
+    if not self.vocabulary:
+        return
+    prompts = r.texts if r.guidance_scale else []
+    negatives = r.negatives if r.guidance_scale > 1 else []
+    for texts, negative in ((prompts, False), (negatives, True)):
+        yield from filter(None, (self.vocabulary.note(t, name, negative) for t in dict.fromkeys(texts)))
+
 # %% ../nbs/05_inference.ipynb #23810876
 @patch
 @torch.no_grad()
@@ -633,11 +662,13 @@ def prepare(
     self._interrupt, r = False, self.fill(r, latents)
     x, seeds = self.draw_noise(r, generator, latents)
     n = self.thread_count()
-    with threads(n):
+    with noted() as notes, threads(n):
+        for text in self.doubts(r):
+            note(text)
         velocity = self.velocity_of(r)
     ts = self.pick_grid(r.num_inference_steps, r.shift, (r.height, r.width), r.start)
     solve = self.pick_solver(r.solver, r.num_inference_steps, True)[1]
-    return Job(velocity, x.to(self.device), ts, solve, self.provenance(r, seeds, n), r, threads=n)
+    return Job(velocity, x.to(self.device), ts, solve, self.provenance(r, seeds, n), r, threads=n, notes=notes)
 
 # %% ../nbs/05_inference.ipynb #1f080ddc
 @dataclass
@@ -688,7 +719,7 @@ def run(
         job.settings = [dict(s, stopped_at=i + 1) for s in job.settings]
     with threads(job.threads):
         images = self.finish(guess if stopped else x, output_type, job.paste)
-    yield Output(images, job.settings, stopped)
+    yield Output(images, job.settings, stopped, job.notes)
 
 # %% ../nbs/05_inference.ipynb #1848b152
 @patch

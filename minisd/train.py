@@ -26,6 +26,7 @@ from .base.core import machine, number, pick_device, pick_dtype, psnr, read_json
 from .base.core import to_unit, write_atomic, write_json
 from .base.settings import check_settings, setting
 from .base.viz import grid, in_notebook
+from .base.vocabulary import Vocabulary
 from .clip import CLIP, Tokenizer, clip_loss
 from .flow import SOLVERS, drop_condition, flow_loss, sample, sample_time
 from .pictures.augment import augment, draw_augmentation
@@ -659,8 +660,9 @@ def unet_preview(job: StageJob) -> Callable | None:
 
 
 def publish_pipeline(job: StageJob, out: Path):
-    "What the folder holds, and sixteen pictures of it."
+    "What the folder holds, examples of what can be asked for, and sixteen pictures of it."
     write_index(out, job.sampling)
+    Vocabulary.load(out).with_examples(job.val.captions()).save(out)
     sheet = grid(preview_images(job, job.model, 16), job.val.texts[0][:16])
     write_atomic(out / 'samples.png', lambda p: sheet.save(p, format='png'))
 

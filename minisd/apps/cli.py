@@ -371,6 +371,7 @@ def batches(
     request: partial,  # a `Request` with a seed, still without a prompt
 ) -> Iterator:  # an `Output` a prompt
     "Sample one prompt after the other, with a bar where it takes more than a second or two."
+    import warnings
     import torch
     from tqdm import tqdm
 
@@ -382,11 +383,14 @@ def batches(
         return pipe.stream(prompts[i], generator=noise, preview_every=0, **call)
 
     for i in range(len(prompts)):
-        stream(i)  # what is wrong with any is said before the first is made
+        stream(i)  # what is wrong with any, and what to know of it, is said before the first is made
     what = 'pictures' if n == 1 else f'{n} pictures each'
     with tqdm(total=len(prompts), desc=what, unit='prompt', delay=2, disable=None) as bar:
         for i in range(len(prompts)):
-            for out in stream(i):
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # it was said above
+                steps = stream(i)
+            for out in steps:
                 if hasattr(out, 'step'):
                     bar.set_postfix_str(f'step {out.step} of {out.steps}')
             bar.update()
@@ -674,14 +678,16 @@ def info(
 
     pipe, m, (n, why) = open_pipeline(model), machine(), pick_threads()
     files = sum(f.stat().st_size for f in pipe.folder.rglob('*') if f.is_file()) / 2**20
-    fit, side = pipe.sampling, pipe.vae.cfg.image_size
+    fit, side, v = pipe.sampling, pipe.vae.cfg.image_size, pipe.vocabulary
     multiple = pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1)
     weights = f'time grid, preview, and weights for {", ".join(fit["weights"])} steps' if fit else ''
     rows = {'model': f'{pipe.name} ({files:.1f} MB, weights {pipe.model_hash})', 'folder': pipe.folder}
     rows |= {p: f'{count_params(getattr(pipe, p)) / 1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
     rows |= {
         'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}',
-        'pictures': f'{side} px; other sizes in multiples of {multiple}',
+        'words': f'{len(v.words):,}, for example {", ".join(v.things[:8] or [*v.words][:8])}' if v else 'not known',
+        'try': v.examples[0] if v and v.examples else '-',
+        'pictures': f'{side} px; other sizes, in multiples of {multiple}, are untrained',
         'defaults': ', '.join(f'{k} {v}' for k, v in pipe.defaults.items()),
         'fitted': weights or 'nothing: minisd fit-sampler makes it',
         'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last',

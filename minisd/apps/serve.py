@@ -246,7 +246,9 @@ class Made(BaseModel):
     seeds: Annotated[list[int], Field(description='one a picture')]
     generation_time_s: Annotated[float, Field(description='seconds of sampling')]
     queue_time_s: Annotated[float, Field(description='seconds of waiting before')]
-    warnings: Annotated[list[str], Field(description='such as words of the prompt that did not fit')]
+    warnings: Annotated[
+        list[str], Field(description='a line each, such as: nano never saw: cat. It knows, for example: boat, tree.')
+    ]
 
 
 PLAIN = {tuple: list[float]}
@@ -596,6 +598,7 @@ class Config(BaseModel):
     defaults: Annotated[
         dict, Field(description="the model's measured best", examples=[dict(steps=11, cfg_scale=3.0, seed=42, n=1)])
     ]
+    examples: Annotated[list[str], Field(description='prompts that the model knows', examples=[[EXAMPLE['prompt']]])]
     rows: Annotated[int, Field(description='of a call of the network, at most')]
     queue: Annotated[int, Field(description='requests that may wait')]
 
@@ -629,6 +632,7 @@ async def config(request: Request):
     b = request.app.state.engine.ready()
     p, limits, key = b.pipe, limits_of(b.pipe), request.app.state.cfg.api_key
     more = dict(limits=limits, solvers=limits['solver']['choices'], sizes=sizes(p), defaults=defaults_of(p))
+    more |= dict(examples=p.vocabulary.examples if p.vocabulary else [])
     return dict(model=p.name, model_hash=p.model_hash, auth=bool(key), rows=b.most, queue=b.queue) | more
 
 # %% ../../nbs/apps/serve.ipynb #47b77f3c
@@ -718,7 +722,7 @@ def described(*status: int, example: dict) -> dict:
 
 DRAW = 2**31  # seeds to draw from: small enough for anything that reads the answer
 ALIKE = dict(output_format='png', background='opaque')
-DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='64x64') | ALIKE
+DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='64x64', warnings=[]) | ALIKE
 
 
 @router.post(
@@ -739,7 +743,8 @@ async def images_generations(request: Request, r: ImageRequest):
     async with taken(request, GenerateRequest(**dict(seed=randbelow(DRAW)) | own)) as (t, box):
         got = await result(t, await outcome(request, box))
     data = [dict(b64_json=i.partition(',')[2], seed=s) for i, s in zip(got.get('images', [got['image']]), got['seeds'])]
-    return dict(created=int(time.time()), data=data, size=f'{got["width"]}x{got["height"]}') | ALIKE
+    made = dict(created=int(time.time()), data=data, size=f'{got["width"]}x{got["height"]}', warnings=got['warnings'])
+    return made | ALIKE
 
 # %% ../../nbs/apps/serve.ipynb #ef4060cc
 def named(

@@ -7,6 +7,7 @@ const TEXTS = ['prompt', 'negative_prompt'];
 const OWN = [...TEXTS, 'seed', 'width', 'height'];    // fields whose controls are in the page from the beginning
 const FIRST = ['steps', 'cfg_scale', 'n', 'solver']; // of the others, those that don't fold away
 const LOOKS = { cfg_scale: { label: 'Guidance', step: 0.5 }, n: { label: 'Pictures' } };
+const IDEAS = 4;                                     // prompts that the empty stage offers
 const KEPT = 200;                                    // pictures in the gallery
 const SMALL = 200;                                   // pictures with fewer pixels across are shown pixel by pixel, others smoothly
 const WORDS = { ok: 'ready', loading: 'loading the model', error: 'error', stopping: 'stopping', down: 'server down' };
@@ -70,12 +71,13 @@ async function configure() {                         // limits and choices into 
   if (JSON.stringify(limits) !== before) build();
   if (first) $('seed').value = defaults.seed;
   tidySeed();
-  choices('size', sizes.map(s => [s, s.replace('x', ' × ')]), first && `${defaults.width}x${defaults.height}`);
+  const trained = `${defaults.width}x${defaults.height}`;
+  choices('size', sizes.map(s => [s, s.replace('x', ' × ')]), first && trained, ['untrained', s => s !== trained]);
   if (first && !$('negative_prompt').value) $('negative_prompt').value = defaults.negative_prompt;
   $('controls').disabled = false;
   $('model').textContent = `model ${config.model}`;
   $('model').title = `weights ${config.model_hash}`;
-  lockSays(); gist(); TEXTS.forEach(left);
+  lockSays(); gist(); TEXTS.forEach(left); offer(config.examples);
 }
 
 // ---- controls, made of what /config says of a field ------------------------------------------------------------------
@@ -134,9 +136,11 @@ function plain(name, limit) {                        // yes or no; or a field th
   return { shown, read: () => box.value.trim() ? value() : undefined, write: v => { box.value = Array.isArray(v) ? v.join(', ') : v ?? ''; } };
 }
 
-function choices(id, pairs, value) {                 // fill a select; keep what is chosen if it is still there
-  const chosen = value === false ? $(id).value : value;
-  $(id).replaceChildren(...pairs.map(([value, textContent]) => element('option', { value, textContent })));
+function choices(id, pairs, value, [label, apart] = ['', () => false]) {       // fill a select, some under a heading; keep what is chosen if it is still there
+  const chosen = value === false ? $(id).value : value, group = element('optgroup', { label });
+  $(id).replaceChildren();
+  for (const [value, textContent] of pairs) (apart(value) ? group : $(id)).append(element('option', { value, textContent }));
+  if (group.childElementCount) $(id).append(group);
   if (pairs.some(([v]) => v === chosen)) $(id).value = chosen;
 }
 
@@ -195,6 +199,23 @@ function left(name) {                                // how many characters stil
   $(`${name}_left`).textContent = !near ? '' : over > 0 ? `${over} too many` : `${-over} left`;
   $(`${name}_left`).classList.toggle('over', over > 0);
   if (over <= 0) $(name).removeAttribute('aria-invalid');
+}
+
+function offer(prompts) {                            // what the model can draw, to begin with
+  for (const dice of document.querySelectorAll('.idea')) dice.hidden = !prompts.length;
+  $('examples').replaceChildren(...prompts.slice(0, IDEAS).map(textContent => element('button', { type: 'button', textContent })));
+}
+
+function suggest(prompt) {                           // into the field, and no more
+  $('prompt').value = prompt;
+  $('prompt').dispatchEvent(new Event('input'));
+}
+
+function idea() {                                    // one of the model's prompts, by chance, other than what stands there
+  const others = config.examples.filter(e => e !== $('prompt').value), [dice] = crypto.getRandomValues(new Uint32Array(1));
+  if (!others.length) return;
+  suggest(others[dice % others.length]);
+  announce(`Prompt: ${$('prompt').value}`);
 }
 
 function unfit() {                                   // the field whose text cannot be sent, and why
@@ -528,9 +549,8 @@ for (const name of TEXTS) $(name).addEventListener('input', () => { left(name); 
 $('seed').addEventListener('input', () => setLock(true));
 $('lock').addEventListener('change', lockSays);
 $('dice').addEventListener('click', () => { roll(); setLock(true); announce(`Seed ${$('seed').value}, locked.`); });
-for (const example of $('empty').querySelectorAll('button')) {
-  example.addEventListener('click', () => { $('prompt').value = example.textContent; left('prompt'); $('prompt').focus(); });
-}
+for (const dice of document.querySelectorAll('.idea')) dice.addEventListener('click', idea);
+$('examples').addEventListener('click', e => { if (e.target.matches('button')) { suggest(e.target.textContent); $('prompt').focus(); } });
 
 $('clear').addEventListener('click', () => {
   $('confirm_text').textContent = `${plural(entries.length, 'picture')} and the settings with them will be deleted from this browser. This cannot be undone.`;

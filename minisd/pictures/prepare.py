@@ -7,8 +7,8 @@ __all__ = ['SKIPPED', 'TRAIN', 'VALIDATION', 'SAME', 'NEAR', 'SPLITS', 'BINS', '
            'read_piece', 'read_pieces', 'piece_done', 'Order', 'make_pieces', 'Settled', 'settle', 'check_split',
            'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet', 'draw_histograms',
            'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples', 'write_tar', 'write_parquet',
-           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stop', 'opened', 'check_source', 'train_tokenizer',
-           'make_shards', 'prepare', 'show', 'dry_run']
+           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stop', 'opened', 'check_source', 'texts_of',
+           'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
 
 # %% ../../nbs/pictures/prepare.ipynb #da7c54cc
 import json, shutil, signal, tarfile, tempfile, textwrap, warnings
@@ -33,6 +33,7 @@ from ..base.core import check_guard, home, number, on_signals, one_line_if_full,
 from ..base.core import plain_path, read_json, to_dict, write_atomic, write_json
 from ..base.engines import cores, open_engine, run_jobs
 from ..base.viz import grid
+from ..base.vocabulary import Vocabulary
 from .rows import FORMATS, FORMS, LATE, PrepareConfig, first_alike, prepare_row
 from .sources import Listed, Source, SourceConfig, Tars, check_whole, open_source
 from .sources import say_notes, split_of
@@ -611,14 +612,21 @@ def check_source(source: Source, out: Path, cfg: PrepareConfig):
         raise ValueError(f'{out} lies in the source, {why}')
 
 
+def texts_of(
+    settled: Settled,
+    desc: str,  # of the bar
+) -> Iterator[str]:
+    "The captions of the training part."
+    return (t for i, r in settled.records(desc) if settled.status[i] == TRAIN for t in r['texts'])
+
+
 def train_tokenizer(
     settled: Settled,
     cfg: PrepareConfig,
     out: Path,
 ) -> dict:  # file, vocab_size, length
     "Learn a tokenizer from the captions of the training part."
-    texts = (t for i, r in settled.records('tokenizer') if settled.status[i] == TRAIN for t in r['texts'])
-    tok = Tokenizer.train(texts, cfg.vocab)
+    tok = Tokenizer.train(texts_of(settled, 'tokenizer'), cfg.vocab)
     tok.save(out / 'tokenizer.json')
     return dict(file='tokenizer.json', vocab_size=tok.vocab_size, length=tok.length)
 
@@ -670,6 +678,7 @@ def prepare(
             place = plain_path(source.spec, absolute=True)
             done = dict(kind='prepared', form=cfg.form, source=place, **now, splits=splits)
             done['tokenizer'] = train_tokenizer(settled, cfg, out) if cfg.vocab else None
+            Vocabulary.of(texts_of(settled, 'words')).save(out)
             done |= {k: read_json(out / 'report.json')[k] for k in ('rows', 'kept', 'skipped')}
             write_json(out / 'manifest.json', done)
     shutil.rmtree(out / '.pieces', ignore_errors=True)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -22,7 +21,6 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
-from ..base import core
 from ..base.core import autocast
 from ..inference import Job, Output, Pipeline, Request
 from ..base.threads import threads
@@ -60,7 +58,7 @@ class Ticket:
     i: int = 0  # steps done
     past: list = field(default_factory=list)  # what the solver remembers
     rows: list[int] = field(default_factory=list)  # for each of its questions: how many rows were answered with it
-    notes: list[str] = field(default_factory=list)  # what the tokenizer had to say
+    notes: list[str] = field(default_factory=list)  # what its client should know
     place: int = -1  # requests ahead, as last told
     arrived: float = math.nan  # times on the batcher's clock
     started: float = math.nan
@@ -95,15 +93,14 @@ def start(
     "Check the request, encode its prompt and draw its noise; `ValueError` in one line for what can't be."
     own = copy(pipe)
     own.net = self.ask
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter('always')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the client hears the notes; the log may not hold what people typed
         self.job = own.prepare(
             replace(self.request, seed=None, num_images_per_prompt=len(self.seeds)),
             generator=[torch.Generator().manual_seed(s) for s in self.seeds],
         )
     self.pipe, self.x, self.guess, self.ts = own, self.job.x, self.job.x, self.job.ts.tolist()
-    ours = [w for w in told if Path(w.filename).is_relative_to(core.PACKAGE)]  # of words that are not used
-    self.notes = [str(w.message) for w in ours]
+    self.notes = self.job.notes
 
 
 @patch
@@ -385,7 +382,7 @@ def draw(
     done = [[to_pil(i) for i in part] if part.isfinite().all() else None for part in images]
     for t, pics in zip(group, done):
         if pics:
-            self.end(t, 'done', output=Output(pics, t.job.settings))
+            self.end(t, 'done', output=Output(pics, t.job.settings, warnings=t.notes))
         else:
             self.fail(t, FloatingPointError('the pictures are not finite'))
 

@@ -7,7 +7,6 @@ __all__ = ['taken_apart', 'sampled', 'fit_picture', 'encode_image', 'spread', 'i
            'sides', 'check_mask', 'inpaint', 'slerp', 'interpolate', 'between', 'vary', 'invert']
 
 # %% ../../nbs/sampling/editing.ipynb #06583031
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..base.core import SEEDS, autocast, check_seed, choice, number
+from ..base.notes import note, noted
 from ..base.threads import threads
 from ..flow import SOLVERS, path
 from ..inference import Job, Output, Pipeline, Request, check_prompts, from_call, last, make_noise
@@ -138,7 +138,7 @@ def read_mask(
     mask: Image.Image | Tensor,  # white, or above 0.5, is painted anew
     size: tuple[int, int],  # height, width
 ) -> Tensor:  # (1, 1, H, W) of zeros and ones
-    "A mask as numbers; `ValueError` if it leaves nothing to paint, a warning if it leaves nothing of the picture."
+    "A mask as numbers; `ValueError` if it leaves nothing to paint, a note if it leaves nothing of the picture."
     if isinstance(mask, Image.Image):
         new = torch.from_numpy(np.array(ImageOps.fit(meant(mask), size[::-1], Image.LANCZOS))) / 255
     else:
@@ -152,7 +152,7 @@ def read_mask(
             'mask is black all over: nothing would be painted anew; make that white, or opaque, which shall be'
         )
     if new.all():
-        warnings.warn('mask is white all over: nothing of the picture is kept')
+        note('mask is white all over: nothing of the picture is kept')
     return new
 
 # %% ../../nbs/sampling/editing.ipynb #96257ceb
@@ -184,10 +184,12 @@ def inpaint(
     size = pipe.pick_size(r.height, r.width)
     image, mask = (ImageOps.exif_transpose(v) if isinstance(v, Image.Image) else v for v in (image, mask))
     check_mask(image, mask, size)
-    known, new = fit_picture(image, size), read_mask(mask, size)
+    with noted() as notes:
+        known, new = fit_picture(image, size), read_mask(mask, size)
+        job = pipe.prepare(r, **noise)
+    job.notes = notes
     z = encode_image(pipe, known, *size)
     small = F.max_pool2d(new, pipe.vae.cfg.factor).to(pipe.device)  # a latent is new if any of its pixels is
-    job = pipe.prepare(r, **noise)
     x0, z = job.x, spread(z, len(job.x))
     job.hold = lambda t, x: torch.where(small > 0, x, path(x0, z, t))
     job.paste = lambda made: put_into(made, spread(known, len(made)), new)
@@ -227,6 +229,7 @@ def interpolate(
         r, noise, how = taken_apart(prompt, args, dict(num_images_per_prompt=frames, generator=same, **words))
         ends.append(pipe.prepare(r, **noise))
     one, two = ends
+    one.notes = [*dict.fromkeys(one.notes + two.notes)]
     s = torch.linspace(0, 1, frames)
     one.x = slerp(one.x.cpu(), two.x.cpu(), s).to(pipe.device)
     if prompts[0] != prompts[1]:

@@ -8,7 +8,7 @@ __all__ = ['NAMES', 'OURS_ALONE', 'V1VAE', 'V1CLIPConfig', 'V1CLIP', 'WordTokeni
            'read_words', 'as_ours', 'import_v1']
 
 # %% ../../nbs/sampling/v1.ipynb #0ab04f65
-import pickle, re, warnings, zipfile
+import pickle, re, zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..clip import CLIP, CLIPConfig
 from ..base.core import choice, home, read_json, write_json
+from ..base.notes import note
 from ..unet import ModelConfig, UNet
 from ..vae import VAE, VAEConfig
 
@@ -84,9 +85,9 @@ class WordTokenizer:
         "Encode; warns of words that are unknown or don't fit."
         rows = [re.findall(r'\b\w+\b', t.lower()) for t in ([texts] if isinstance(texts, str) else texts)]
         if strange := sorted({w for r in rows for w in r if w not in self.words}):
-            warnings.warn(f'words that this tokenizer does not know, all read as one: {", ".join(strange)}')
+            note(f'words that this tokenizer does not know, all read as one: {", ".join(strange)}')
         for words in [' '.join(r[self.length - 2 :]) for r in rows if len(r) > self.length - 2]:
-            warnings.warn(f'a prompt is longer than {self.length} tokens; these words are not used: {words!r}')
+            note(f'a prompt is longer than {self.length} tokens; these words are not used: {words!r}')
         ids = torch.full((len(rows), self.length), self.PAD)
         for i, r in enumerate(rows):
             row = [self.START, *(self.words.get(w, self.UNK) for w in r[: self.length - 2]), self.END]
