@@ -371,9 +371,9 @@ def batches(
     request: partial,  # a `Request` with a seed, still without a prompt
 ) -> Iterator:  # an `Output` a prompt
     "Sample one prompt after the other, with a bar where it takes more than a second or two."
-    import warnings
     import torch
     from tqdm import tqdm
+    from minisd.base.notes import quiet
 
     asked = [request(prompt=p) for p in prompts]
     n, call = asked[0].num_images_per_prompt, {k: v for k, v in request.keywords.items() if k != 'seed'}
@@ -387,8 +387,7 @@ def batches(
     what = 'pictures' if n == 1 else f'{n} pictures each'
     with tqdm(total=len(prompts), desc=what, unit='prompt', delay=2, disable=None) as bar:
         for i in range(len(prompts)):
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # it was said above
+            with quiet():  # it was said above
                 steps = stream(i)
             for out in steps:
                 if hasattr(out, 'step'):

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..base.core import SEEDS, choice, commit, generator, home, machine, plain_path, write_atomic, write_json
+from ..base.notes import quiet
 from ..base.settings import setting
 from ..inference import Pipeline
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
@@ -206,7 +207,8 @@ def sample_captions(
     try:
         for i in tqdm(range(0, n, cfg.batch), desc='sampling', unit='batch'):
             part = slice(i, i + cfg.batch)
-            made.append(pipe(texts[part], cfg.steps, cfg.guidance, generator=gens[part], output_type='pt'))
+            with quiet():  # captions of a data set: nobody typed them
+                made.append(pipe(texts[part], cfg.steps, cfg.guidance, generator=gens[part], output_type='pt'))
     finally:
         pipe.net = net
     used = made[0].settings[0]

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..base.core import autocast, from_unit, generator
+from ..base.notes import quiet
 from ..flow import density_grid, fine_states, fit_weights, step_density
 from ..inference import Job, Pipeline
 from ..vae import VAE
@@ -59,7 +60,9 @@ def fit_sampling(
     seed: int = 0,  # of the noise
 ) -> dict:  # what goes into sampling.json
     "Fit time grid, solver weights and preview of a model, at its default guidance; sets `pipe.sampling`."
-    job = pipe.prepare(texts, 1, generator=[generator(seed, 'sampling', i) for i in range(len(texts))], solver='euler')
+    noise = [generator(seed, 'sampling', i) for i in range(len(texts))]
+    with quiet():
+        job = pipe.prepare(texts, 1, generator=noise, solver='euler')
     density, weights = measured(pipe, job, steps, fine)
     how = dict(guidance_scale=job.request.guidance_scale, guidance_interval=list(job.request.guidance_interval))
     fitted = dict(captions=len(texts), fine=fine, seed=seed, **how)
