@@ -602,12 +602,12 @@ def repl(
 # %% ../../nbs/apps/cli.ipynb #4e500f77
 DEMO = [
     'a red cabin left of a lake at sunset',
-    'a yellow hot-air balloon in the middle, in the foreground, above mountains at dawn in clear weather',
+    'a yellow hot-air balloon in the middle, in the foreground, in the mountains at dawn in clear weather',
     'a blue sailboat on the right, nearby, on the sea at noon under a clear sky',
     'a white deer in the center, nearby, at night by a forest in fog',
     'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather',
     'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
-    'a green bird on the left, nearby, above sand dunes at sunset in clear weather',
+    'a green bird on the left, nearby, among sand dunes at sunset in clear weather',
     'a red boat on the right, in the distance, and a yellow person on the left, nearby, by a lake at dawn in the rain',
 ]
 
