@@ -16,6 +16,8 @@ from itertools import islice
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
+import torch
+
 from .core import NO_GUARD, check_guard, choice, follow_parent, number
 
 # %% ../../nbs/base/engines.ipynb #e5463935
@@ -60,11 +62,12 @@ _shared = ()
 
 
 def _start_worker(shared: tuple):
-    "In a new worker: what jobs share, and an eye on the parent."
+    "In a new worker: what jobs share, an eye on the parent, and one thread, since the parent's were not forked."
     global _shared
     _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
     follow_parent()
 
 
