@@ -24,10 +24,17 @@ def orthogonalize(
     "Singular values to about 1 (0.7 … 1.2), singular vectors kept."
     a, b, c = 3.4445, -4.7750, 2.0315
     x = m / (m.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        s = x @ x.mT
-        x = a * x + (b * s + c * s @ s) @ x
-    return x
+    if x.dtype in (torch.float16, torch.bfloat16):
+        for _ in range(steps):
+            s = x @ x.mT
+            x = a * x + (b * s + c * s @ s) @ x
+        return x
+    s, one = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    q = one
+    for _ in range(steps):  # x = q @ m and s = x @ xᵀ, without the columns; all of these commute
+        p = a * one + b * s + c * s @ s
+        q, s = p @ q, p @ s @ p
+    return q @ x
 
 # %% ../../nbs/training/optimizer.ipynb #e81cc3ef
 class Muon(torch.optim.AdamW):
