@@ -24,6 +24,9 @@ from .checkpoint import Checkpoints
 from .config import TrainConfig, differences
 from .optimizer import load_moments, make_optimizer, split_tree
 
+# %% ../../nbs/training/run.ipynb #1287336a
+torch.set_flush_denormal(True)
+
 # %% ../../nbs/training/run.ipynb #664ca1b2
 class Log:
     "One JSON line a record, in a file, flushed at once."
