@@ -32,5 +32,5 @@ docs: .venv/.dev         # the site, from the notebooks as they are saved, into 
 clean:                   # everything that can be made again
 	rm -rf .venv build dist *.egg-info _docs _proc
 
-.venv/.%: .ci/setup.sh .ci/constraints.txt settings.ini setup.py
+.venv/.%: .ci/setup.sh .ci/constraints.txt .ci/site/package-lock.json settings.ini setup.py
 	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' .ci/setup.sh $*

@@ -31,6 +31,10 @@ if [ "$what" = ok ]; then
 else
     install -e '.[dev]'
     install --no-deps torchcfm==1.0.7    # its own requirements would bring a training framework
+    # the site's formulas are rendered by KaTeX where npm can bring it, else as MathML
+    if command -v npm >/dev/null; then
+        npm ci --prefix .ci/site --silent --no-audit --no-fund || echo 'no KaTeX: the site will have MathML'
+    fi
     touch .venv/.ok
 fi
 touch ".venv/.$what"

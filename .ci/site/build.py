@@ -1,24 +1,28 @@
 """Build the site from the notebooks: `make docs`. Nothing is executed and nothing is downloaded; Sphinx renders.
 
-A notebook's page has its saved outputs, no directives, and at its end a reference of what its module exports.
+A notebook's page has its saved outputs, no directives, its tests and its plotting code folded away; what its module
+exports stands on a page of its own, under reference/.
 """
 
-import ast
-import importlib
+import io
 import json
 import os
 import re
 import shutil
+import subprocess
 import sys
+import textwrap
 import time
-from dataclasses import dataclass
-from operator import attrgetter
+import tokenize
+from html import unescape
 from pathlib import Path
 
+import finish
+import front
 import nbformat
-from fastcore.docments import docments
 from nbdev.config import get_config
 from nbformat.v4 import new_markdown_cell
+from reference import Examples, Names, definitions, entry, parameters  # noqa: F401, the last for the tests
 
 root, here = Path(__file__).resolve().parents[2], Path(__file__).resolve().parent
 work, out, cfg = root / '_proc', root / '_docs', get_config(path=root)
@@ -31,9 +35,11 @@ LINK = re.compile(r'(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^()\s]+)\)')
 TERM = re.compile(r'^\*\*(.+)\*\*\n: (.+)$', re.M)  # a glossary's, as a definition list
 TITLE = re.compile(r'# .*(\n+>.*)?')  # of a notebook, with the line that says what it is
 BAR = re.compile(r'\d+%\|')
-FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
-LONG = 30  # lines of code that are shown without a click
-HEAVY = 200_000  # bytes of a figure
+CHECK = re.compile(r'^\s*(?:assert\b|test_\w+\()', re.M)  # a statement of a test
+LONG, SHORT = 30, 12  # lines of a definition, and of a demonstration, that are shown without a click
+COLUMNS = 88  # characters of a line of code on a page
+PRAGMA = '# noqa: ZZZ '  # what a formatter doesn't count
+WORDS, LINES = 220, 30  # that are read in a minute, of prose and of code
 problems = []  # each a line; any of them fails the build
 
 
@@ -50,182 +56,6 @@ def without_directives(source: str) -> str:
     return '\n'.join(l for l in joined(source) if not DIRECTIVE.match(l)).strip()
 
 
-@dataclass
-class Definition:
-    "Something that a module exports."
-
-    name: str  # 'grid', 'Studio', 'Studio.wait'
-    kind: str  # 'function', 'class', 'method', 'data'
-    signature: str  # '(a: int = 1) -> str'
-    object: object
-    module: str  # 'minisd.base.viz'
-    lines: tuple[int, int]  # in the module
-    helps: dict  # parameter -> what the command line says of it
-
-    @property
-    def full(self):
-        return f'{self.module}.{self.name}'
-
-
-def plain(node):
-    "`Annotated[T, ...]`, as the command line has it, is T here."
-
-    class Bare(ast.NodeTransformer):
-        def visit_Subscript(self, n):
-            return self.visit(n.slice.elts[0]) if ast.unparse(n.value) == 'Annotated' else self.generic_visit(n)
-
-    return Bare().visit(node)
-
-
-def helps(node) -> dict:
-    "What the command line says of parameters."
-    found = {}
-    for a in [*node.args.args, *node.args.kwonlyargs]:
-        for k in ast.walk(a.annotation) if a.annotation else ():
-            if isinstance(k, ast.keyword) and k.arg == 'help' and isinstance(k.value, ast.Constant):
-                found[a.arg] = k.value.value
-    return found
-
-
-def signature(node) -> str:
-    "A definition's parameters as they are written."
-    node = plain(node)
-    args = node.args
-    if args.args and args.args[0].arg in ('self', 'cls'):
-        args.args = args.args[1:]
-    return f'({ast.unparse(args)})' + (f' -> {ast.unparse(node.returns)}' if node.returns else '')
-
-
-def owner(node) -> str | None:
-    "The class that a patched function becomes a method of."
-    patched = any(ast.unparse(d).startswith('patch') for d in getattr(node, 'decorator_list', ()))
-    return ast.unparse(node.args.args[0].annotation).strip('"\'') if patched else None
-
-
-def members(node):
-    "A class, with the parameters that make one, and its methods: (name, kind, node, signature) of each."
-    methods = [n for n in node.body if isinstance(n, FUNCTIONS)]
-    fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
-    told = fields if any('dataclass' in ast.unparse(d) for d in node.decorator_list) else []
-    made = next((signature(n) for n in methods if n.name == '__init__'), f'({", ".join(told)})')
-    yield node.name, 'class', node, made
-    for n in methods:
-        if not n.name.startswith('_') and ast.get_docstring(n):
-            yield f'{node.name}.{n.name}', 'method', n, signature(n)
-
-
-def defined(node):
-    "What a statement of a module defines for others: functions, classes and their methods, constants in capitals."
-    if isinstance(node, FUNCTIONS) and not node.name.startswith('_'):
-        of = owner(node)
-        yield f'{of}.{node.name}' if of else node.name, 'method' if of else 'function', node, signature(node)
-    elif isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
-        yield from members(node)
-    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-        names = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if all(isinstance(t, ast.Name) and t.id.isupper() for t in names):
-            yield names[0].id, 'data', node, ''
-
-
-def definitions(module: str) -> list[Definition]:
-    "What a module defines for others."
-    loaded, found = importlib.import_module(module), []
-    tree = ast.parse((root / (module.replace('.', '/') + '.py')).read_text(encoding='utf-8'))
-    for name, kind, node, made in (d for statement in tree.body for d in defined(statement)):
-        told = helps(node) if isinstance(node, FUNCTIONS) else {}
-        lines = node.lineno, node.end_lineno
-        found.append(Definition(name, kind, made, attrgetter(name)(loaded), module, lines, told))
-    return found
-
-
-def cell_text(text) -> str:
-    return ' '.join(str(text).split()).replace('|', '\\|')
-
-
-def parameters(d: Definition) -> str:
-    "Its parameters as a table: those whose meaning is told."
-    try:
-        found = docments(d.object, full=True, returns=True)
-    except (TypeError, ValueError, OSError):
-        return ''
-    rows = [
-        (n if n != 'return' else 'returns', p.get('docment') or d.helps.get(n))
-        for n, p in found.items()
-        if n not in ('self', 'cls') and (p.get('docment') or n in d.helps)
-    ]
-    return (
-        '\n'.join(
-            [
-                '| parameter | meaning |',
-                '|---|---|',
-                *(f'| {"*returns*" if n == "returns" else f"`{n}`"} | {cell_text(t)} |' for n, t in rows),
-            ]
-        )
-        if rows
-        else ''
-    )
-
-
-def entry(d: Definition, link) -> str:
-    "A definition for Sphinx's Python domain: signature, docstring, table of parameters."
-    if d.kind == 'data':
-        return f'~~~~{{py:data}} {d.name}\n:module: {d.module}\n~~~~'
-    doc = (
-        link(' '.join((getattr(d.object, '__doc__', None) or '').split()))
-        if d.kind != 'class' or not str(d.object.__doc__).startswith(f'{d.name}(')
-        else ''
-    )
-    return f'~~~~{{py:{d.kind}}} {d.name}{d.signature}\n:module: {d.module}\n\n{doc}\n\n{link(parameters(d))}\n~~~~'
-
-
-class Names:
-    "Where back-ticked names lead to."
-
-    def __init__(self, by_module: dict):
-        self.modules, self.full, self.by_name = set(by_module), {d.full: d for ds in by_module.values() for d in ds}, {}
-        for d in self.full.values():
-            self.by_name.setdefault(d.name, []).append(d)
-
-    def find(self, name: str, module: str | None, imported: set):
-        "A definition by the name that a reader of this page would mean, or None."
-        name = name.removesuffix('()')
-        if name in self.full:
-            return self.full[name]
-        here, all_of = [d for d in self.by_name.get(name, ()) if d.module == module], self.by_name.get(name, [])
-        if here:
-            return here[0]
-        telling = '.' in name or '_' in name or not name.islower()  # a plain word may just be a word
-        return all_of[0] if len(all_of) == 1 and (telling or name in imported) else None
-
-    def linker(self, module: str | None, imported: set):
-        "A function that links the back-ticked names of a Markdown text, outside of code blocks and of links."
-
-        def one(m):
-            if m[1] in self.modules:
-                return f'{{py:mod}}`{m[1]}`'
-            d = self.find(m[1], module, imported)
-            return f'{{py:obj}}`{m[1]} <{d.full}>`' if d else m[0]
-
-        def line(text):
-            if m := re.match(r'\| `\w+` (?=\|)', text):
-                return m[0] + line(text[m.end() :])  # a parameter's name is no name of ours
-            return (
-                re.sub(r'(?<![`\[{}])`([A-Za-z_][\w.]*(?:\(\))?)`(?![`\]])', one, text)
-                if not text.startswith('#')
-                else text
-            )
-
-        def link(text):
-            fenced, lines = False, []
-            for l in text.split('\n'):
-                if l.lstrip().startswith('```'):
-                    fenced = not fenced
-                lines.append(l if fenced else line(l))
-            return '\n'.join(lines)
-
-        return link
-
-
 def page_of(path: Path) -> Path | None:
     "A notebook's place among the pages, those of nbs/site at the top; None for another file."
     if path.suffix != '.ipynb' or not path.is_relative_to(root / 'nbs'):
@@ -234,24 +64,21 @@ def page_of(path: Path) -> Path | None:
     return Path(page.name) if page.parts[0] == 'site' else page
 
 
-def light(figure: Path) -> Path:
-    "A figure's file on the site: large ones are WebP there."
-    return figure.with_suffix('.webp') if figure.suffix == '.png' and (root / figure).stat().st_size > HEAVY else figure
-
-
 def copy_figures():
     "Figures for the pages, the gallery's beside them: its page is HTML."
     from PIL import Image
 
+    (src / 'figures').mkdir(parents=True)
     for f in (root / 'figures').glob('*.*'):
-        to = src / light(f.relative_to(root))
-        to.parent.mkdir(exist_ok=True)
-        if to.suffix == f.suffix:
-            shutil.copy(f, to)
-        else:
-            Image.open(f).convert('RGB').save(to, quality=92, method=6)
+        shutil.copy(f, src / 'figures')
     shutil.copytree(root / 'figures' / 'gallery', work / 'extra' / 'figures' / 'gallery')
-    Image.open(root / 'figures' / 'gallery' / '3.png').crop((18, 0, 50, 32)).save(src / 'favicon.png')  # a balloon
+    static = work / 'static'
+    static.mkdir()
+    small = Image.open(root / 'figures' / 'gallery' / '3.png')
+    w, h = small.size
+    small.crop((w // 4, 0, w * 3 // 4, h // 2)).resize((32, 32)).save(static / 'favicon.png')  # a balloon
+    title, about = headline(nbformat.read(root / 'nbs' / 'index.ipynb', 4).cells[0].source)
+    front.preview(static / 'card.png', title, about)
 
 
 def goal(target: str, file: Path, page: Path) -> str:
@@ -264,7 +91,7 @@ def goal(target: str, file: Path, page: Path) -> str:
         problems.append(f'{file.relative_to(root)}: the link to {target} leads nowhere')
         return target
     if page_of(path) or path.is_relative_to(root / 'figures'):
-        return os.path.relpath(page_of(path) or light(path.relative_to(root)), page.parent)
+        return os.path.relpath(page_of(path) or path.relative_to(root), page.parent)
     return f'{github.replace("/blob/", "/tree/") if path.is_dir() else github}/{path.relative_to(root)}'
 
 
@@ -317,19 +144,31 @@ def module_of(nb) -> str | None:
 
 def head(file: Path, module: str | None) -> str:
     "A line of links under the title."
-    path = file.relative_to(root)
+    path, page = file.relative_to(root), page_of(file)
     colab = f'https://colab.research.google.com/github/{cfg.user}/{cfg.repo}/blob/{cfg.branch}/{path}'
-    code = f' · [{module}]({github}/{module.replace(".", "/")}.py)' if module else ''
-    runs = f'[Open in Colab]({colab}) · ' if re.match(r'\d\d_|colab', file.name) else ''
-    return f'\n\n{runs}[Notebook on GitHub]({github}/{path}){code}'
+    links = [f'[Open in Colab]({colab})'] if re.match(r'\d\d_|colab', file.name) else []
+    links.append(f'[Notebook]({github}/{path})')
+    if module:
+        links.append(f'[{module}]({os.path.relpath(f"{reference_page(module)}.md", page.parent)})')
+    return '\n\n{.places}\n' + ' · '.join(links)
 
 
-def folded(source: str, exported: bool) -> str:
+def reference_page(module: str) -> str:
+    return 'reference/' + module.removeprefix('minisd.').replace('.', '/')
+
+
+def folded(source: str, exported: bool, outputs: list) -> str:
     "What a cell of code holds, if it is to be folded away."
     if IMPORTS.fullmatch(source):
-        return 'imports'
-    lines = len(source.splitlines())
-    return f'code ({lines} lines)' if exported and lines > LONG else ''
+        return 'Imports'
+    lines, checks = len(source.splitlines()), len(CHECK.findall(source))
+    if exported:
+        return f'Code, {lines} lines' if lines > LONG else ''
+    if any(k.startswith('image/') or k == 'text/html' for o in outputs for k in o.get('data', {})):
+        return 'How it is drawn'
+    if checks and (not outputs or lines > SHORT):
+        return f'Test, {checks} {"checks" if checks > 1 else "check"}'
+    return f'Code, {lines} lines' if lines > LONG else ''
 
 
 def shown(outputs: list, name: str) -> list:
@@ -349,11 +188,11 @@ def code_cell(c, file: Path):
     "A code cell without directives, folded if long; what its output shows is said for those who can't see it."
     d, name = directives(c.source), f'{file.relative_to(root)}: cell {c.id}'
     c.source, look = without_directives(c.source), c.metadata.setdefault('mystnb', {})
-    what = folded(c.source, 'export' in d)
+    c.outputs = shown(c.outputs, name)
+    what = folded(c.source, 'export' in d, c.outputs)
     if what and not file.name.startswith('index'):
         c.metadata.setdefault('tags', []).append('hide-input')
-        look |= dict(code_prompt_show=f'Show the {what}', code_prompt_hide=f'Hide the {what}')
-    c.outputs = shown(c.outputs, name)
+        look |= dict(code_prompt_show=what, code_prompt_hide=what)
     if any(k.startswith('image/') for o in c.outputs for k in o.get('data', {})):
         look['image'] = dict(alt=d.get('fig-alt', ''))
         if not d.get('fig-alt'):
@@ -383,22 +222,26 @@ def hidden(source: str) -> bool:
     return not without_directives(source) or bool({'hide', 'default_exp'} & set(directives(source)))
 
 
-def convert(file: Path, names: Names, by_module: dict):
+def convert(file: Path, names: Names, documented: set):
     "A notebook as Sphinx is to read it."
     nb, page, cells = nbformat.read(file, 4), page_of(file), []
-    module = module_of(nb)
+    module, index = module_of(nb), file == root / 'nbs' / 'index.ipynb'
     link = names.linker(module, imports(nb))
     for c in nb.cells:
         if c.cell_type == 'markdown':
             c.source = markdown(c.source, file, link)
+            if index:
+                c.source = front.front(c.source, first=not cells)
             cells.append(c)
-        elif c.cell_type == 'code' and not hidden(c.source):
+        elif c.cell_type == 'code' and not hidden(c.source) and 'readme' not in directives(c.source):
             cells += split(c, file)
-    title = TITLE.match(cells[0].source)[0].rstrip()
-    cells[0].source = f'{title}{head(file, module)}\n\n{cells[0].source[len(title) :].strip()}'
-    if module and by_module.get(module):
-        entries = '\n\n'.join(entry(d, link) for d in by_module[module])
-        cells.append(new_markdown_cell(f'## Reference\n\n```{{py:module}} {module}\n```\n\n{entries}'))
+    if not index:
+        title = TITLE.match(cells[0].source)[0].rstrip()
+        cells[
+            0
+        ].source = (
+            f'{title}{head(file, module if module in documented else None)}\n\n{cells[0].source[len(title) :].strip()}'
+        )
     nb.cells = merged(cells)
     nb.metadata = dict(
         kernelspec=dict(display_name='Python 3', language='python', name='python3'),
@@ -408,47 +251,150 @@ def convert(file: Path, names: Names, by_module: dict):
     nbformat.write(nb, src / page)
 
 
-def title(page: str) -> str:
-    return nbformat.read(src / f'{page}.ipynb', 4).cells[0].source.splitlines()[0].removeprefix('# ')
+def headline(text: str) -> tuple[str, str]:
+    "Title and description of a page's Markdown, as plain text: the line under the title, or the first paragraph."
+    title, _, rest = text.strip().partition('\n')
+    paragraphs = (p.strip() for p in re.split(r'\n\s*\n', MARK.sub('', rest)) if p.strip())
+    said = next((p for p in paragraphs if not re.match(r'[{<!#`|]|\[Notebook', p)), '')
+    said = re.sub(r'\[([^\]]*)\]\([^)]*\)|\{py:\w+\}`([^`<]*?)\s*(?:<[^>]*>)?`', lambda m: m[1] or m[2], said)
+    said = ' '.join(re.sub(r'[*`>]|^\s*', '', said).split())
+    short = said if len(said) < 200 else said[:200].rsplit(' ', 1)[0] + ' …'
+    return title.removeprefix('# ').replace('`', '').strip(), unescape(short)
 
 
-def contents(toc: dict):
-    "The index page's tables of contents: pages, and rooms, which are their pages that aren't named anywhere."
-    nb, named = nbformat.read(src / 'index.ipynb', 4), {p for pages in toc.values() for p in pages}
+def minutes(cells: list) -> int:
+    "How long a page takes to read: its prose, and the code that isn't folded."
+    words = sum(len(c.source.split()) for c in cells if c.cell_type == 'markdown')
+    code = [c for c in cells if c.cell_type == 'code' and 'hide-input' not in c.metadata.get('tags', ())]
+    return max(1, round(words / WORDS + sum(len(c.source.splitlines()) for c in code) / LINES))
+
+
+def demonstrations() -> Examples:
+    "The cells of all notebooks that export nothing: what shows how definitions are used."
+    told = {}
+    for f in (root / 'nbs').rglob('*.ipynb'):
+        nb = nbformat.read(f, 4)
+        code = [c.source for c in nb.cells if c.cell_type == 'code' and not hidden(c.source)]
+        told[module_of(nb) or f.stem] = [without_directives(c) for c in code if 'export' not in directives(c)]
+    return Examples(told)
+
+
+def reference(by_module: dict, names: Names, notebooks: dict):
+    "A page for each module, and one that lists them; `notebooks` has each module's file."
+    examples, rows, bare = demonstrations(), [], []
+    for module, found in by_module.items():
+        file, page = notebooks[module], Path(f'{reference_page(module)}.md')
+        title, about = headline(nbformat.read(file, 4).cells[0].source)
+        link, shown = names.linker(module, set()), {d.full: examples.of(d) for d in found}
+        bare += [d.full for d in found if d.kind in ('function', 'class') and not shown[d.full]]
+        told_in = f'[{title}]({os.path.relpath(page_of(file), page.parent)}) explains it.'
+        code = f'[Source]({github}/{module.replace(".", "/")}.py)'
+        parts = [f'# {module}', about, f'{{.places}}\n{told_in} · {code}', f'```{{py:module}} {module}\n```']
+        (src / page).parent.mkdir(parents=True, exist_ok=True)
+        (src / page).write_text('\n\n'.join(parts + [entry(d, link, shown[d.full]) for d in found]), encoding='utf-8')
+        rows.append(f'| [{module}]({page.relative_to("reference")}) | {about} |')
+    table = '\n'.join(['| module | what it is for |', '|---|---|', *rows])
+    text = 'What each module defines for others, with an example out of a notebook. {ref}`All names <genindex>`.'
+    (src / 'reference' / 'index.md').write_text(f'# Reference\n\n{text}\n\n{table}\n', encoding='utf-8')
+    (src / 'bare.json').write_text(json.dumps(bare))
+
+
+def contents(toc: dict) -> list[dict]:
+    "What the theme knows of the pages, in order: rooms are their pages that aren't named anywhere."
+    named, sections = {p for pages in toc.values() for p in pages}, []
     for caption, pages in toc.items():
-        lines = []
+        listed = []
         for p in pages:
-            room = sorted(f'{p}/{f.stem}' for f in (src / p).glob('*.ipynb'))
-            lines += [q for q in room if q not in named] if room else [entitled(p)]
-        listed = '\n'.join(lines)
-        nb.cells.append(new_markdown_cell(f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```'))
-    nbformat.write(nb, src / 'index.ipynb')
+            room = sorted(f.relative_to(src).with_suffix('').as_posix() for f in (src / p).rglob('*.*'))
+            listed += [q for q in room if q not in named] if room else [p]
+        sections.append(dict(caption=caption, pages=[about(p) for p in listed]))
+    return sections
 
 
-def entitled(page: str) -> str:
-    "A line of a table of contents."
+def about(page: str) -> dict:
+    "A page's entry in the contents."
     if page == 'genindex':
-        return 'All names <genindex>'
-    return f'{page[:2]} {title(page)} <{page}>' if page[:2].isdigit() else page
+        return dict(name=page, title='All names', label='All names', minutes=0, description='All names of the package')
+    file = src / f'{page}.ipynb'
+    cells = nbformat.read(file, 4).cells if file.exists() else [new_markdown_cell((src / f'{page}.md').read_text())]
+    title, description = headline(cells[0].source)
+    label = f'{page[:2]} {title}' if page[:2].isdigit() else title.removeprefix('minisd.')
+    time = 0 if page.startswith('reference/') else minutes(cells)
+    return dict(name=page, title=title, label=label, minutes=time, description=description)
+
+
+def marked(source: str) -> str:
+    "Code with a mark at comments behind it, so that a formatter doesn't count them."
+    try:
+        found = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT]
+    except (tokenize.TokenError, SyntaxError):
+        return source
+    lines = source.split('\n')
+    for (row, at), text in ((t.start, t.string) for t in found):
+        if lines[row - 1][:at].strip():
+            lines[row - 1] = lines[row - 1][:at] + PRAGMA + text.removeprefix('#').lstrip()
+    return '\n'.join(lines)
+
+
+def unmarked(source: str) -> str:
+    "Code with its comments back in place, above their line where they are too long to stand behind it."
+    lines = []
+    for line in source.split('\n'):
+        code, mark, comment = line.partition(PRAGMA)
+        whole = f'{code}# {comment}' if mark else line
+        indent = ' ' * (len(line) - len(line.lstrip()))
+        if mark and len(whole) > COLUMNS:
+            lines += [*textwrap.wrap(f'# {comment}', COLUMNS, initial_indent=indent, subsequent_indent=f'{indent}# ')]
+            lines.append(code.rstrip())
+        elif line.lstrip().startswith('# ') and len(line) > COLUMNS:
+            lines += textwrap.wrap(line.strip(), COLUMNS, initial_indent=indent, subsequent_indent=f'{indent}# ')
+        else:
+            lines.append(whole)
+    return '\n'.join(lines)
+
+
+def narrow():
+    "Code of the pages as a formatter writes it for their column."
+    files = {f: nbformat.read(f, 4) for f in src.rglob('*.ipynb')}
+    rewrite = lambda change: [
+        [setattr(c, 'source', change(c.source)) for c in nb.cells if c.cell_type == 'code'] for nb in files.values()
+    ]
+    rewrite(marked)
+    for f, nb in files.items():
+        nbformat.write(nb, f)
+    ruff = [sys.executable, '-m', 'ruff', 'format', '--quiet', '--isolated', '--no-cache']
+    options = f'line-length = {COLUMNS}', "format.quote-style = 'preserve'"
+    subprocess.run([*ruff, *(a for o in options for a in ('--config', o)), *map(str, files)], capture_output=True)
+    files = {f: nbformat.read(f, 4) for f in files}
+    rewrite(unmarked)
+    for f, nb in files.items():
+        nbformat.write(nb, f)
 
 
 def prepare():
-    "What Sphinx reads: a page for each notebook, figures, tables of contents, and where each definition stands."
-    shutil.rmtree(work, ignore_errors=True)
+    "What Sphinx reads: a page for each notebook and each module, figures, contents, and where definitions stand."
+    for part in ('site', 'extra', 'static', 'doctrees', 'html'):
+        shutil.rmtree(work / part, ignore_errors=True)
     src.mkdir(parents=True)
-    notebooks = [f for f in sorted((root / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
-    modules = {m for f in notebooks if (m := module_of(nbformat.read(f, 4)))}
-    by_module = {m: definitions(m) for m in sorted(modules)}
+    files = [f for f in sorted((root / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in f.parts]
+    notebooks = {m: f for f in files if (m := module_of(nbformat.read(f, 4)))}
+    by_module = {m: definitions(m) for m in sorted(notebooks)}
     names = Names(by_module)
-    for f in notebooks:
-        convert(f, names, by_module)
+    for f in files:
+        convert(f, names, {m for m, ds in by_module.items() if ds})
     file, page = root / '.github' / 'CONTRIBUTING.md', Path('contributing.md')
     (src / page).write_text(relink(file.read_text(encoding='utf-8'), file, page), encoding='utf-8')
+    reference({m: ds for m, ds in by_module.items() if ds}, names, notebooks)
+    narrow()
     copy_figures()
-    contents(json.loads((here / 'contents.json').read_text(encoding='utf-8')))
+    toc = contents(json.loads((here / 'contents.json').read_text(encoding='utf-8')))
+    front_page = dict(
+        zip(('title', 'description'), headline(nbformat.read(root / 'nbs/index.ipynb', 4).cells[0].source))
+    )
+    (src / 'pages.json').write_text(json.dumps(dict(sections=toc, front=front_page), ensure_ascii=False))
     places = {d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}
     (src / 'sources.json').write_text(json.dumps(places))
-    print(f'{len(notebooks)} notebooks, {len(places)} API entries')
+    print(f'{len(files)} notebooks, {len(places)} names in the reference')
 
 
 def main() -> int:
@@ -456,20 +402,10 @@ def main() -> int:
 
     t = time.time()
     prepare()
-    options = [
-        "-q",
-        "-W",
-        "--keep-going",
-        "-b",
-        "html",
-        "-c",
-        str(here),
-        "-d",
-        str(work / "doctrees"),
-        str(src),
-        str(work / "html"),
-    ]
-    status = sphinx(options)
+    options = f'-q -W --keep-going -b html -c {here} -d {work / "doctrees"}'.split()
+    status = sphinx([*options, str(src), str(work / 'html')])
+    if not status:
+        problems.extend(finish.finish(work / 'html', work / 'pictures'))
     shutil.rmtree(out, ignore_errors=True)
     (work / 'html').rename(out)
     (out / '.nojekyll').touch()
