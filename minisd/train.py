@@ -8,8 +8,8 @@ __all__ = ['STAGES', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', 'gradients
            'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
            'phase', 'unet_batches', 'unet_loss', 'unet_network', 'unet_validate', 'Sampling', 'write_index',
-           'preview_images', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe', 'part', 'make_job', 'run_stage',
-           'train']
+           'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe', 'part',
+           'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -33,6 +33,7 @@ from .clip import CLIP, Tokenizer, clip_loss
 from .flow import SOLVERS, drop_condition, flow_loss, sample, sample_time
 from .pictures.augment import augment, draw_augmentation
 from .pictures.stream import Stream, clip_updates, picture_latents, unet_updates, vae_updates
+from .training.attributes import Reader, label_asks, label_captions, read_right, reader_loss
 from .training.cache import Latents, cache_texts, encode, encode_texts
 from .training.config import TrainConfig
 from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts
@@ -40,6 +41,7 @@ from .training.folder import finished, fits, kept, open_run, place, plain_data, 
 from .training.run import Run
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, edge_loss, kl_loss, kl_weight, recon_loss
+from .world.asks import judge
 
 # %% ../nbs/04_train.ipynb #2ffb7160
 def polishing(step: int, cfg: TrainConfig) -> bool:
@@ -398,23 +400,25 @@ class Sketch(nn.Module):
 
 
 class CLIPTrainer(nn.Module):
-    "A CLIP and the teacher of its text tower, as one module to optimise."
+    "A CLIP and the teachers of its text tower, as one module to optimise."
 
-    def __init__(self, clip: CLIP, sketch: Sketch | None):
+    def __init__(self, clip: CLIP, sketch: Sketch | None, reader: Reader | None = None):
         super().__init__()
-        self.clip, self.sketch = clip, sketch
+        self.clip, self.sketch, self.reader = clip, sketch, reader
 
     def forward(
         self,
         x: Tensor,  # (b, 3, H, W)
         ids: Tensor,  # (b, k, n), k captions a picture
         mask: Tensor,  # (b, k, n)
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        "Embeddings (b, d) and (b, k, d), inverse temperature, sketches (b, k, c, h, w)."
-        states, txt = self.clip.encode_text(*(rearrange(v, 'b k n -> (b k) n') for v in (ids, mask)))
-        guess = self.sketch(states, rearrange(mask, 'b k n -> (b k) n')) if self.sketch else None
-        apart = lambda v: rearrange(v, '(b k) ... -> b k ...', k=ids.shape[1])
-        return self.clip.encode_image(x), apart(txt), self.clip.scale, None if guess is None else apart(guess)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, dict | None]:
+        "Embeddings (b, d) and (b, k, d), inverse temperature, sketches (b, k, c, h, w), what is read (b·k, …)."
+        ids, mask, k = *(rearrange(v, 'b k n -> (b k) n') for v in (ids, mask)), ids.shape[1]
+        states, txt = self.clip.encode_text(ids, mask)
+        guess = self.sketch(states, mask) if self.sketch else None
+        read = self.reader(states, mask) if self.reader else None
+        apart = lambda v: rearrange(v, '(b k) ... -> b k ...', k=k)
+        return self.clip.encode_image(x), apart(txt), self.clip.scale, None if guess is None else apart(guess), read
 
 # %% ../nbs/04_train.ipynb #afdcf0eb
 def contrast(
@@ -458,12 +462,16 @@ def cache_gradients(
 
 # %% ../nbs/04_train.ipynb #8a1c0736
 def clip_network(job: StageJob) -> CLIPTrainer:
-    "The CLIP, beside its teacher if it has one."
+    "The CLIP, beside the teachers that it has."
     c, known = job.model.cfg, job.vae is not None and (job.streamed or job.latents)
     require(known or not job.cfg.sketch, 'stage clip: a sketch (TrainConfig.sketch) needs a trained VAE and latents')
+    says = 'attributes=… asks what captions of the world say, and is for unmirrored pictures of it: leave it out'
+    require(not job.cfg.attributes or not job.streamed and job.train.asks and not job.cfg.flip, f'stage clip: {says}')
+    reader = Reader(c.width, c.heads) if job.cfg.attributes else None
     if not job.cfg.sketch:
-        return CLIPTrainer(job.model, None)
-    return CLIPTrainer(job.model, Sketch(c.width, c.heads, job.vae.cfg.latent_channels, job.vae.cfg.latent_size))
+        return CLIPTrainer(job.model, None, reader)
+    sketch = Sketch(c.width, c.heads, job.vae.cfg.latent_channels, job.vae.cfg.latent_size)
+    return CLIPTrainer(job.model, sketch, reader)
 
 
 def clip_batches(job: StageJob) -> Callable:
@@ -473,6 +481,7 @@ def clip_batches(job: StageJob) -> Callable:
         return clip_updates(train, job.tok, cfg.flip, cfg.jitter, 2 if cfg.agree else 1)
     ids, mask = code_texts(job.tok, train.texts, cfg.flip > 0)
     n = ids.shape[1]
+    labels = label_captions(train.asks, n) if cfg.attributes else ()
 
     def batches(step, gen):
         j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
@@ -484,6 +493,8 @@ def clip_batches(job: StageJob) -> Callable:
         m = int(mask[at].sum(-1).max())  # columns that are padding for the whole update
         rows = dict(image=train.images[j], mirrored=mirrored, colours=colours)
         rows |= dict(ids=ids[at][..., :m].long(), mask=mask[at][..., :m])
+        if cfg.attributes:
+            rows |= dict(zip(('scene', 'things'), (t[v, j[:, None]] for t in labels)))
         return rows | dict(z=job.latents[job.vae.cfg.image_size][j, mirrored]) if cfg.sketch else rows
 
     return batches
@@ -499,7 +510,7 @@ def clip_loss_of(job: StageJob) -> Callable:
     cfg = job.cfg
 
     def loss(net, b, step):
-        img, txt, scale, guess = embed(net, b, cfg.jitter)
+        img, txt, scale, guess, read = embed(net, b, cfg.jitter)
         if 'grads' in b:  # the value of the whole update, the gradient of this part of it
             proxy = sum((e.float() * g).sum() for e, g in zip((img, txt, scale), b['grads']))
             total, numbers = b['value'] + proxy - proxy.detach(), b['numbers']
@@ -510,6 +521,9 @@ def clip_loss_of(job: StageJob) -> Callable:
             z = b['z'] if 'z' in b else picture_latents(job.vae, b['image'], b['mirrored'])
             numbers['sketch'] = (guess.float() - z[:, None]).square().mean()
             total = total + cfg.sketch * numbers['sketch']
+        if cfg.attributes:
+            numbers['said'] = reader_loss(read, b['scene'].flatten(0, 1), b['things'].flatten(0, 1))
+            total = total + cfg.attributes * numbers['said']
         return total, {k: v.detach() for k, v in numbers.items()}
 
     return loss
@@ -527,14 +541,17 @@ def clip_prepare(job: StageJob) -> Callable:
 def clip_validate(job: StageJob) -> Callable:
     "How well fixed pictures and their captions find each other; the share of pictures whose own caption comes first."
     images, (ids, mask) = held_out(job), (v[:256, None] for v in job.tok(job.val.texts[0]))
+    truth = label_asks(job.val.asks(0)[:256]) if job.cfg.attributes else None
     z = encode(job.vae, job.val.images[:256]).float() if job.cfg.sketch else None
 
     def validate(net):
         device = next(net.parameters()).device
-        said = net(*(v.to(device) for v in (images, ids, mask)))
-        img, txt, scale, guess = (v if v is None else v.cpu().float() for v in said)
+        *told, read = net(*(v.to(device) for v in (images, ids, mask)))
+        img, txt, scale, guess = (v if v is None else v.cpu().float() for v in told)
         first = (img @ txt[:, 0].T).argmax(1) == torch.arange(len(img))
         numbers = dict(loss=clip_loss(img, txt[:, 0], scale, ids[:, 0]), r1=first.float().mean())
+        if read:
+            numbers['said'] = read_right({k: v.cpu() for k, v in read.items()}, *truth).float().mean()
         return numbers if z is None else numbers | dict(sketch=(guess[:, 0] - z).square().mean())
 
     return validate
@@ -626,7 +643,8 @@ def unet_validate(job: StageJob) -> Callable:
         device = next(net.parameters()).device
         pieces = torch.arange(len(t)).split(64)
         loss = torch.cat([flow_loss(net, *(v[s].to(device) for v in fixed)) for s in pieces]).cpu()
-        return dict(loss=loss.mean(), **{f'loss_t{i}': loss[fifth == i].mean() for i in fifth.unique().tolist()})
+        numbers = {f'loss_t{i}': loss[fifth == i].mean() for i in fifth.unique().tolist()}
+        return dict(loss=loss.mean(), **numbers, **(watch(job, net) if job.cfg.watch else {}))
 
     return validate
 
@@ -657,16 +675,40 @@ def preview_images(
     job: StageJob,  # of stage 3
     net: UNet,
     n: int,  # of the validation captions
+    first: int = 0,  # of them
     seed: int = 0,
 ) -> Tensor:  # (n, 3, H, W) uint8
     "Pictures for captions with fixed noise: the same call shows progress from update to update."
-    texts, s = job.val.texts[0][:n], job.sampling
+    texts, s = job.val.texts[0][first : first + n], job.sampling
     (ctx, mask), (null, null_mask) = (cache_texts(job.clip, job.tok, t) for t in (texts, ['']))
     device, side = next(net.parameters()).device, net.cfg.sample_size
-    noise = [generator(seed, 'preview', i) for i in range(len(texts))]
+    noise = [generator(seed, 'preview', first + i) for i in range(len(texts))]
     noise = torch.stack([torch.randn(net.cfg.in_channels, side, side, generator=g) for g in noise])
     given = (v.to(device) for v in (noise, ctx.float(), mask, null.float(), null_mask))
-    return to_bytes(job.vae, sample(net, *given, s.steps, s.guidance_scale, s.shift))
+    return to_bytes(job.vae, sample(net, *given, s.steps, s.guidance_scale, s.shift, s.solver))
+
+# %% ../nbs/04_train.ipynb #ffaf3f82
+def watch(
+    job: StageJob,  # of stage 3, with captions of the world
+    net: UNet,
+) -> dict[str, float]:  # shares by the sort of demand, of demands that are met; "kept_whole": of pictures without fault
+    "What pictures for validation captions show of what these demand."
+    from minisd.world.probe import load_probe, read
+
+    require(job.val.asks, 'watch reads pictures of the world: leave it out for pictures of your own')
+    asks, met = job.val.asks(0)[: job.cfg.watch], {}
+    pictures = torch.cat([preview_images(job, net, n, first) for first, n in pieces(len(asks), 32)])
+    for ask, seen in zip(asks, read(pictures, load_probe())):
+        atoms = judge(ask, seen)
+        met.setdefault('whole', []).append(all(atoms.values()))
+        for demand, ok in atoms.items():
+            met.setdefault(demand.split(' ')[0], []).append(ok)
+    return {f'kept_{k}': sum(v) / len(v) for k, v in met.items()}
+
+
+def pieces(n: int, size: int) -> list[tuple[int, int]]:  # first, how many
+    "So many in pieces of a size."
+    return [(i, min(size, n - i)) for i in range(0, n, size)]
 
 # %% ../nbs/04_train.ipynb #c5a33607
 def unet_preview(job: StageJob) -> Callable | None:
@@ -727,21 +769,21 @@ PRESETS = dict(
         dict(
             vae=TrainConfig(
                 **QUICK,
-                **dict(steps=850, batch=16, lr=1e-2, betas=(0.9, 0.99), warmup=30, ema=0.995, val_every=300),
-                **dict(kl_peak=2e-5, kl_cycle=0, ssim=0.0, save_every=300),
+                **dict(steps=1200, batch=16, lr=1e-2, betas=(0.9, 0.99), warmup=30, ema=0.995, val_every=300),
+                **dict(kl_peak=1e-3, kl_cycle=0, ssim=0.0, halved=0.25, polish=400, crisp=0.05, save_every=300),
             ),
             clip=TrainConfig(
                 **QUICK,
                 **dict(steps=400, batch=64, lr=5e-3, betas=(0.9, 0.98), warmup=50, ema=0.99, val_every=200),
-                **dict(agree=3.0, sketch=20.0, save_every=200),
+                **dict(sketch=20.0, attributes=1.0, variants=12, save_every=200),
             ),
             unet=TrainConfig(
                 **QUICK,
                 **dict(steps=1050, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997, val_every=250),
-                **dict(time='uniform', save_every=250),
+                **dict(time='uniform', shift=4.0, variants=12, save_every=250),
             ),
         ),
-        Sampling(guidance_scale=3.0, guidance_interval=(0.2, 0.7)),
+        Sampling(guidance_scale=3.0, shift=3.0, guidance_interval=(0.1, 0.6)),
     ),
     base=Preset(
         ModelConfig.preset('base'),

@@ -283,10 +283,10 @@ SIZES = dict(
         UNetConfig(
             sample_size=16,
             in_channels=16,
-            channels=96,
-            mult=(1, 1, 1),
+            channels=80,
+            mult=(1, 2),
             res_blocks=1,
-            attn_sizes=(16, 8),
+            attn_sizes=(8,),
             heads=4,
             ctx_dim=128,
             ctx_layers=1,

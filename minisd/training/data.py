@@ -7,6 +7,7 @@ __all__ = ['batch_indices', 'Pairs', 'load_pairs', 'world_texts', 'some_pairs', 
            'code_texts', 'Maker']
 
 # %% ../../nbs/training/data.ipynb #d88a9c79
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -52,6 +53,7 @@ class Pairs:
 
     images: Tensor  # (n, 3, h, w) uint8
     texts: list[list[str]]  # `variants` lists of n captions
+    asks: Callable | None = None  # asks(v) -> what caption v of each picture demands, where they are of the world
 
     def __len__(self) -> int:
         return len(self.images)
@@ -77,12 +79,19 @@ def load_pairs(
     if data != 'world':
         return folder_pairs(ImageFolder(data, size), variants, n_val or 512, holdout)
     sets = World('train', size, n, cache=cache), World('validation', size, n_val or 512, cache=cache)
-    return tuple(Pairs(w.images(), world_texts(w, variants)) for w in sets)
+    return tuple(Pairs(w.images(), *world_texts(w, variants)) for w in sets)
 
 
-def world_texts(world: World, variants: int) -> list[list[str]]:
-    "So many captions of every picture of the world: every third is short, as people also type them."
-    return [world.texts(v, 'short' if v % 3 == 2 else 'rich') for v in range(variants)]
+def world_texts(
+    world: World,
+    variants: int,  # captions a picture
+) -> tuple[list[list[str]], Callable]:  # captions, variants × n; asks(v), what caption v of each demands
+    "Captions of every picture of the world: as people write and, every other one, with everything said."
+    from tqdm.auto import tqdm
+
+    style = lambda v: 'rich' if v % 2 else 'people'
+    bar = tqdm(range(variants), desc='captions', unit='a picture', delay=2, leave=False)
+    return [world.texts(v, style(v)) for v in bar], lambda v: [c.ask for c in world.said(v, style(v))]
 
 # %% ../../nbs/training/data.ipynb #0a6abc05
 def some_pairs(folder: ImageFolder, rows: list[int], variants: int) -> Pairs:

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from ..base.core import check_guard, home, write_atomic
 from ..base.engines import cores, open_engine, run_jobs
 from .painter import check_size, render
-from .phrases import STYLES
+from .phrases import STYLES, Caption
 from .scenes import BETWEEN, FIRST, Scene, check, scene_of
 
 # %% ../../nbs/world/dataset.ipynb #8bce3468
@@ -94,7 +94,7 @@ class World(Dataset):
         split: str = 'train',  # 'train', 'validation' or 'combinations', whose pictures show what training never does
         size: int = 128,  # Side in pixels, 32 to 512
         n: int = None,  # How many pictures; 20,000 for training and 1,000 for validation by default
-        style: str = 'rich',  # One of `STYLES`
+        style: str = 'people',  # One of `STYLES`
         cache: str | Path = None,  # Folder that keeps the drawn pictures between runs
     ):
         check('split', split, tuple(FIRST))
@@ -134,9 +134,15 @@ def scenes(self: World) -> list[Scene]:
 
 
 @patch
+def said(self: World, seed: int = 0, style: str = None) -> list[Caption]:
+    "Caption number `seed` of every picture with what it demands, in the dataset's style or another."
+    return [s.said(style or self.style, seed) for s in self.scenes()]
+
+
+@patch
 def texts(self: World, seed: int = 0, style: str = None) -> list[str]:
     "Caption number `seed` of every picture, in the dataset's style or another."
-    return [s.caption(style or self.style, seed) for s in self.scenes()]
+    return [c.text for c in self.said(seed, style)]
 
 
 @patch

@@ -6,9 +6,7 @@
 __all__ = ['paint_patch', 'rim_of', 'air_before', 'paint_subject', 'paint_fog', 'paint_fall', 'check_size', 'from_back', 'draw',
            'render']
 
-# %% ../../nbs/world/painter.ipynb #d6bccdbc
-import random
-
+# %% ../../nbs/world/painter.ipynb #ab572b04
 from PIL import Image, ImageFilter
 
 from .landscape import SUBJECT_TINT, Stage, paint_clouds, paint_land, paint_sun
