@@ -40,7 +40,7 @@ from dataclasses import replace
 import minisd.train as t
 nano = t.PRESETS['nano']
 m = nano.model
-vae, clip, unet = replace(m.vae, channels=(16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
+vae, clip, unet = replace(m.vae, channels=(16, 16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
 small = replace(m, vae=vae, clip=clip, unet=unet)
 t.PRESETS['nano'] = replace(nano, model=small, sampling=t.Sampling(steps=2, solver='euler'))
 """

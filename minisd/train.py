@@ -46,7 +46,7 @@ from .world.asks import judge
 # %% ../nbs/04_train.ipynb #2ffb7160
 def polishing(step: int, cfg: TrainConfig) -> bool:
     "Whether an update is one of the last, in which the decoder learns alone."
-    return step >= cfg.steps - cfg.polish
+    return bool(cfg.polish) and step >= cfg.steps - cfg.polish
 
 
 def lr_at(
@@ -506,7 +506,7 @@ def embed(net: nn.Module, b: dict, jitter: float) -> tuple:
 
 # %% ../nbs/04_train.ipynb #e62cea9a
 def clip_loss_of(job: StageJob) -> Callable:
-    "The contrastive loss of an update, or what stands in for it in a part of it, and the sketch."
+    "The contrastive loss of an update, or what stands in for it in a part of it, and the teachers'."
     cfg = job.cfg
 
     def loss(net, b, step):
@@ -693,9 +693,9 @@ def watch(
     net: UNet,
 ) -> dict[str, float]:  # shares by the sort of demand, of demands that are met; "kept_whole": of pictures without fault
     "What pictures for validation captions show of what these demand."
+    require(job.val.asks, 'watch reads pictures of the world: leave it out for pictures of your own')
     from minisd.world.probe import load_probe, read
 
-    require(job.val.asks, 'watch reads pictures of the world: leave it out for pictures of your own')
     asks, met = job.val.asks(0)[: job.cfg.watch], {}
     pictures = torch.cat([preview_images(job, net, n, first) for first, n in pieces(len(asks), 32)])
     for ask, seen in zip(asks, read(pictures, load_probe())):
@@ -804,7 +804,9 @@ def recipe(
 ) -> TrainConfig:
     "The preset's training configuration of a stage, with changes."
     was = to_dict(PRESETS[choice('preset', preset, PRESETS)].recipes[choice('stage', stage, STAGES)])
-    return from_dict(TrainConfig, was | {k: v for k, v in fields.items() if v is not None})
+    told = {k: v for k, v in fields.items() if v is not None}
+    share = told['steps'] / was['steps'] if isinstance(told.get('steps'), int) else 1
+    return from_dict(TrainConfig, was | dict(polish=int(share * was['polish'])) | told)
 
 # %% ../nbs/04_train.ipynb #28f067a7
 def part(
@@ -874,6 +876,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     "Train a stage or all of them; started again with the same settings it goes on where it was."
     from accelerate import PartialState
 
+    if str(data) != 'world':  # captions of one's own don't come with what they demand
+        fields = dict(attributes=0.0) | fields
     names = [s for s in STAGES if choice('stage', stage, ('all', *STAGES)) in ('all', s)]
     size, out, began = PRESETS[choice('preset', preset, PRESETS)], home(out), time.monotonic()
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..pictures.augment import augment
 from ..base.core import autocast, home, owned, pick_dtype, read_json, write_atomic, write_json
@@ -121,7 +121,8 @@ def renew(
 
 def differences(was: dict, now: dict) -> list[str]:
     "What a cache was made with that is not so now, in words."
-    words = dict(holds='something else in it', size='another size', flips='other flips', shard='other shards', n='other pictures')
+    words = dict(holds='something else in it', size='another size', flips='other flips')
+    words |= dict(shard='other shards', n='other pictures')
     (vae, images), (vae_now, images_now) = (d.get('key', '-').split('-') for d in (was, now))
     keys = ['another VAE'] * (vae != vae_now) + ['other pictures'] * (images != images_now)
     return list(dict.fromkeys(keys + [w for k, w in words.items() if was.get(k) != now[k]]))

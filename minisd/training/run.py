@@ -310,7 +310,7 @@ def forward(
     self: Run,
     i: int,  # micro-batch of this update
 ) -> Iterator[None]:
-    "For a forward pass: the micro-batch's dropout masks, the precision, the attention that suits the device."
+    "For a forward pass: the micro-batch's dropout masks, the precision, the attention that suits both."
     names = 'dropout', self.step, self.acc.process_index, i
     torch.manual_seed(generator(self.cfg.seed, *names).initial_seed())
     with autocast(self.acc.device, self.dtype), attention_kernel(self.acc.device, self.dtype):
