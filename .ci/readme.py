@@ -45,8 +45,8 @@ def limits() -> str:
         f'parameters, {seconds["sampling: as by default, one picture"]["median"]:.1f} s a picture on '
         f'{machine["cores"]} cores ({machine["cpu"]}). It knows one drawn world: {terrains} terrains, {times} times of '
         f'day, {weathers} kinds of weather, up to {NUMBERS[scenes.MOST]} subjects of {kinds} kinds in {colours} '
-        f'colours and {sizes} sizes, each with the [words](nbs/world/phrases.ipynb) that people have for it. Of other '
-        'words it says that it never saw them, and what a prompt leaves open it makes up.'
+        f'colours and {sizes} sizes, and the [words](nbs/world/phrases.ipynb) that people have for these. It says '
+        'which other words it never saw; what a prompt leaves open it makes up.'
     )
 
 
