@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import nbformat
+import play
 from fastcore.docments import docments
 from nbdev.config import get_config
 from nbformat.v4 import new_markdown_cell
@@ -473,6 +474,7 @@ def main() -> int:
     shutil.rmtree(out, ignore_errors=True)
     (work / 'html').rename(out)
     (out / '.nojekyll').touch()
+    play.into(out)
     if problems:
         print('\n'.join(problems), file=sys.stderr)
     print(f'_docs/index.html: {time.time() - t:.0f} s' + (', with the faults above' if status or problems else ''))
