@@ -29,6 +29,12 @@ export async function listed(base) {
   };
 }
 
+// What shall compute: a graphics card where the browser offers a real one, if nothing else is wanted.
+export async function engineHere(wanted = '') {
+  const card = wanted !== 'wasm' && await navigator.gpu?.requestAdapter().catch(() => null);
+  return card && !(card.info?.isFallbackAdapter ?? card.isFallbackAdapter) ? 'webgpu' : 'wasm';
+}
+
 // Which of some files are still to be fetched.
 export async function missing(files) {
   const kept = await store();

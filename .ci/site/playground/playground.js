@@ -1,6 +1,6 @@
 // The playground as people see it: mounts itself into <div id="playground">, draws in worker.js.
 
-import { listed, missing } from './files.js';
+import { engineHere, listed, missing } from './files.js';
 import { png } from './png.js';
 import { Vocabulary } from './words.js';
 
@@ -112,10 +112,10 @@ class Playground {
     this.dice.hidden = !this.words?.examples.length;
   }
 
-  // Bytes that the first picture still has to fetch; with a graphics card they may be more.
+  // Bytes that the first picture still has to fetch.
   async wanting() {
-    const { model, runtimes } = this.there, gpu = navigator.gpu && runtimes.webgpu && !this.part('engine').value;
-    return total(await missing([...Object.values(model), ...Object.values(gpu ? runtimes.webgpu : runtimes.wasm)]));
+    const { model, runtimes } = this.there, engine = await engineHere(this.part('engine').value);
+    return total(await missing([...Object.values(model), ...Object.values(runtimes[engine])]));
   }
 
   listen() {

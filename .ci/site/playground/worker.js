@@ -1,7 +1,7 @@
 // Draws in a thread of its own, so that the page never waits. Messages in: open, draw, cancel; out: see `post`.
 
 import { combine, isGuided, plan, preview, randn, toBytes } from './diffusion.js';
-import { bytes, listed, tidy, unpacked } from './files.js';
+import { bytes, engineHere, listed, tidy, unpacked } from './files.js';
 import { Tokenizer } from './tokenizer.js';
 
 const NETWORKS = ['text', 'velocity', 'decoder'];
@@ -11,11 +11,6 @@ let model = null, stopped = null;
 
 function post(kind, more = {}, moved = []) {
   self.postMessage({ kind, ...more }, moved);
-}
-
-async function adapter() {
-  const found = await navigator.gpu?.requestAdapter().catch(() => null);
-  return found && !(found.info?.isFallbackAdapter ?? found.isFallbackAdapter);
 }
 
 // The runtime of an engine, "wasm" or "webgpu", its code and its machine code from this site.
@@ -44,8 +39,7 @@ async function opened(there, engine, base, heard) {
 
 async function open(base, wanted) {
   const there = await listed(base);
-  const gpu = wanted !== 'wasm' && there.runtimes.webgpu && await adapter();
-  let engine = gpu ? 'webgpu' : 'wasm', loaded = 0;
+  let engine = await engineHere(wanted), loaded = 0;
   const files = () => [...Object.values(there.model), ...Object.values(there.runtimes[engine])];
   const heard = n => post('loading', { loaded: loaded += n, total: files().reduce((sum, f) => sum + f.bytes, 0) });
   try {
