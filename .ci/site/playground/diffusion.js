@@ -44,7 +44,7 @@ const LOG = floats([7.0376836292e-2, -0.1151461031, 0.1167699874, -0.12420140846
 const [LOG2_LOW, LOG2_HIGH, ROOT_HALF] = floats([-2.1219444e-4, 0.693359375, Math.SQRT1_2]);
 const SINE = floats([-1.9515295891e-4, 8.3321608736e-3, -0.16666654611]);
 const COSINE = floats([2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
-const QUARTER_PI = floats([-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8]);  // in three parts, negated
+const QUARTER_PI = floats([-0.78515625, -2.4187564849853515625e-4, -3.77489497744594108e-8]);  // three parts, negated
 const [TWO_PI, FOUR_OVER_PI] = floats([2 * PI, 4 / PI]);
 const [single, bits] = (a => [a, new Int32Array(a.buffer)])(new Float32Array(1));
 
@@ -74,7 +74,8 @@ function circle(x) {  // cosine and sine of x, at least 0
 // Box and Muller on sixteen uniform numbers: eight radii, then eight angles.
 function transform(data, from) {
   for (let j = from; j < from + 8; j++) {
-    const radius = fround(sqrt(fround(-2 * logarithm(fround(1 - data[j]))))), [cos, sin] = circle(fround(TWO_PI * data[j + 8]));
+    const radius = fround(sqrt(fround(-2 * logarithm(fround(1 - data[j])))));
+    const [cos, sin] = circle(fround(TWO_PI * data[j + 8]));
     [data[j], data[j + 8]] = [radius * cos, radius * sin];
   }
 }

@@ -29,10 +29,11 @@ export async function listed(base) {
   };
 }
 
-// What shall compute: a graphics card where the browser offers a real one, if nothing else is wanted.
+// What shall compute, "wasm" or "webgpu": a graphics card where the browser offers a real one, or any that is wanted.
 export async function engineHere(wanted = '') {
   const card = wanted !== 'wasm' && await navigator.gpu?.requestAdapter().catch(() => null);
-  return card && !(card.info?.isFallbackAdapter ?? card.isFallbackAdapter) ? 'webgpu' : 'wasm';
+  const real = card && !(card.info?.isFallbackAdapter ?? card.isFallbackAdapter);
+  return real || card && wanted === 'webgpu' ? 'webgpu' : 'wasm';
 }
 
 // Which of some files are still to be fetched.

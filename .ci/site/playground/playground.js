@@ -12,36 +12,42 @@ const DICE = `<svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true"
     `<circle cx="${x}" cy="${y}" r="1.3" fill="currentColor" stroke="none"/>`).join('')}</svg>`;
 const HTML = `
 <form>
-  <label for="pg-prompt">What shall the picture show?</label>
-  <div class="pg-row">
-    <input id="pg-prompt" maxlength="500" autocomplete="off" spellcheck="false" enterkeyhint="go">
-    <button type="button" class="pg-dice" aria-label="Another prompt and another seed" title="another prompt and another seed">${DICE}</button>
-    <button type="submit" class="pg-strong" id="pg-draw">Draw</button>
-    <button type="button" id="pg-cancel" hidden>Cancel</button>
-  </div>
-  <div class="pg-examples" role="group" aria-label="Prompts to begin with"></div>
-  <p class="pg-note" id="pg-note" role="status" hidden></p>
-  <details>
-    <summary>Steps, guidance and seed</summary>
-    <div class="pg-fields">
-      <label>Steps <select id="pg-steps"></select></label>
-      <label>Guidance <input id="pg-scale" type="number" min="1" max="20" step="0.5" inputmode="decimal"></label>
-      <label>Seed <input id="pg-seed" inputmode="numeric" pattern="[0-9]{1,20}"></label>
-      <label>Computed by <select id="pg-engine"><option value="">what is faster</option><option value="wasm">the processor</option></select></label>
-      <label class="pg-check"><input id="pg-keep" type="checkbox"> keep this seed</label>
+  <div class="pg-ask">
+    <label for="pg-prompt">What shall the picture show?</label>
+    <div class="pg-row">
+      <input id="pg-prompt" maxlength="500" autocomplete="off" spellcheck="false" enterkeyhint="go">
+      <button type="button" class="pg-dice" aria-label="Another prompt and another seed"
+        title="another prompt and another seed">${DICE}</button>
+      <button type="submit" class="pg-strong" id="pg-draw">Draw</button>
+      <button type="button" class="pg-strong" id="pg-cancel" hidden>Cancel</button>
     </div>
-  </details>
-  <p class="pg-says" id="pg-says" role="status"></p>
-  <progress id="pg-progress" aria-label="Progress" hidden></progress>
-</form>
-<figure>
-  <canvas id="pg-canvas" role="img" aria-label="No picture yet"></canvas>
-  <figcaption id="pg-caption"></figcaption>
-  <div class="pg-row" id="pg-after" hidden>
-    <a class="pg-button" id="pg-save">Download PNG</a>
-    <button type="button" id="pg-link">Copy link</button>
+    <p class="pg-note" id="pg-note" role="status" hidden></p>
+    <p class="pg-says" id="pg-says" role="status"></p>
+    <progress id="pg-progress" aria-label="Progress" class="pg-rest"></progress>
   </div>
-</figure>`;
+  <figure>
+    <canvas id="pg-canvas" role="img" aria-label="No picture yet"></canvas>
+    <figcaption id="pg-caption"></figcaption>
+    <div class="pg-row" id="pg-after" hidden>
+      <a class="pg-button" id="pg-save">Download PNG</a>
+      <button type="button" id="pg-link">Copy link</button>
+    </div>
+  </figure>
+  <div class="pg-more">
+    <div class="pg-examples" role="group" aria-label="Prompts to begin with"></div>
+    <details>
+      <summary>Steps, guidance and seed</summary>
+      <div class="pg-fields">
+        <label>Steps <select id="pg-steps"></select></label>
+        <label>Guidance <input id="pg-scale" type="number" min="1" max="100" step="0.5" inputmode="decimal"></label>
+        <label>Seed <input id="pg-seed" inputmode="numeric" autocomplete="off"></label>
+        <label>Computed by <select id="pg-engine"><option value="">what is faster</option>
+          <option value="wasm">the processor</option><option value="webgpu">the graphics card</option></select></label>
+        <label class="pg-check"><input id="pg-keep" type="checkbox"> keep this seed</label>
+      </div>
+    </details>
+  </div>
+</form>`;
 
 const megabytes = n => `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
 const total = files => files.reduce((sum, f) => sum + f.bytes, 0);
@@ -49,8 +55,12 @@ const one = list => list[Math.floor(Math.random() * list.length)];
 const anySeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
 
 function drawsHere() {  // why this browser can't draw; nothing if it can
-  if (typeof WebAssembly !== 'object') return 'This browser has no WebAssembly, or it is switched off, so it cannot draw here.';
-  if (typeof CompressionStream !== 'function') return 'This browser is too old to draw here: it cannot unpack the files.';
+  if (typeof WebAssembly !== 'object') {
+    return 'This browser has no WebAssembly, or it is switched off, so it cannot draw here.';
+  }
+  if (typeof CompressionStream !== 'function') {
+    return 'This browser is too old to draw here: it cannot unpack the files.';
+  }
   return '';
 }
 
@@ -72,7 +82,7 @@ class Playground {
 
   progress(done, all) {
     const bar = this.part('progress');
-    bar.hidden = all === undefined;
+    bar.classList.toggle('pg-rest', all === undefined);
     if (all) [bar.max, bar.value] = [all, done];
     else bar.removeAttribute('value');
   }
@@ -86,9 +96,11 @@ class Playground {
     const { manifest } = this.there;
     this.words = manifest.files['words.json'] &&
       new Vocabulary(await (await fetch(new URL('model/words.json', BASE))).json());
+    this.part('engine').querySelector('[value=webgpu]').hidden = !navigator.gpu;
     await this.fill(manifest.settings);
     const rest = await this.wanting();
     if (rest) this.says(`The first picture fetches ${megabytes(rest)}, which this browser then keeps.`);
+    else if (this.asked.has('prompt')) this.draw();  // a link to a picture, and all is here
     else (globalThis.requestIdleCallback ?? setTimeout)(() => this.start());
   }
 
@@ -162,7 +174,9 @@ class Playground {
   request() {  // null, with a word about it, for what can't be drawn
     const value = name => this.part(name).value.trim(), seed = value('seed'), scale = Number(value('scale'));
     if (!value('prompt')) return this.says('Say in a few words what the picture shall show.'), null;
-    if (!/^\d+$/.test(seed) || BigInt(seed) > MOST) return this.says(`A seed is a whole number from 0 to ${MOST}.`), null;
+    if (!/^\d+$/.test(seed) || BigInt(seed) > MOST) {
+      return this.says(`A seed is a whole number from 0 to ${MOST}.`), null;
+    }
     if (!(scale >= 1 && scale <= 100)) return this.says('Guidance is a number from 1, which means none, to 100.'), null;
     return { prompt: value('prompt'), negative: '', seed, steps: Number(value('steps')), scale };
   }
@@ -174,7 +188,7 @@ class Playground {
     if (this.busy) this.worker.postMessage({ kind: 'cancel', id: this.id });
     this.start();
     [this.busy, this.drawn, this.wish, this.began] = [true, true, request, performance.now()];
-    this.part('cancel').hidden = false;
+    this.turn('draw', 'cancel');
     this.part('after').hidden = true;
     this.worker.postMessage({ kind: 'draw', id: ++this.id, ...request });
     if (this.open) this.says('Reading the prompt …');
@@ -186,9 +200,15 @@ class Playground {
     this.worker.postMessage({ kind: 'cancel', id: this.id });
   }
 
+  turn(from, to) {  // one button in the place of another, with the focus
+    const focused = document.activeElement === this.part(from);
+    [this.part(from).hidden, this.part(to).hidden] = [true, false];
+    if (focused) this.part(to).focus();
+  }
+
   rest() {
     this.busy = false;
-    this.part('cancel').hidden = true;
+    this.turn('cancel', 'draw');
     this.progress();
   }
 
@@ -238,7 +258,9 @@ class Playground {
     const wished = this.busy;
     if (what === 'open') this.stop();
     else this.rest();
-    if (wished) this.says(navigator.onLine || what === 'draw' ? `That did not work: ${why}` : 'There is no network, and the model is not kept here yet.');
+    const away = what === 'open' && !navigator.onLine;
+    const told = away ? 'There is no network, and the model is not kept here yet.' : `That did not work: ${why}`;
+    if (wished) this.says(told);
   }
 
   async on_done(made) {
@@ -249,7 +271,8 @@ class Playground {
     this.part('caption').textContent = `${prompt} · seed ${seed}`;
     this.rest();
     const by = this.engine === 'webgpu' ? 'the graphics card' : 'the processor';
-    this.says(`${took.toFixed(1)} s by ${by}${made.cut ? '; the prompt is longer than the model reads, its end is not used' : ''}`);
+    const cut = made.cut ? '; the prompt is longer than the model reads, its end is not used' : '';
+    this.says(`${took.toFixed(1)} s by ${by}${cut}`);
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = URL.createObjectURL(await png(made));
     const name = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '').slice(0, 60) || 'picture';

@@ -28,7 +28,9 @@ function chunk(kind, data) {
 
 // Latin letters as tEXt, which every program reads, others as iTXt.
 function textChunk(key, text) {
-  if (/^[\x00-\xff]*$/.test(text)) return chunk('tEXt', joined(utf8(key), [0], Uint8Array.from(text, c => c.charCodeAt())));
+  if (/^[\x00-\xff]*$/.test(text)) {
+    return chunk('tEXt', joined(utf8(key), [0], Uint8Array.from(text, c => c.charCodeAt())));
+  }
   return chunk('iTXt', joined(utf8(key), [0, 0, 0, 0, 0], utf8(text)));
 }
 
@@ -47,7 +49,8 @@ export function parameters(s) {  // settings as AUTOMATIC1111 writes them
   const quoted = v => /[,:"\n]/.test(v) ? JSON.stringify(String(v)) : v;
   const pairs = {
     Steps: s.num_inference_steps, Sampler: s.sampler, 'CFG scale': s.guidance_scale, Seed: s.seed,
-    Size: `${s.width}x${s.height}`, 'Model hash': s.model_hash, Model: s.model, RNG: 'CPU', Version: `minisd ${s.version}`,
+    Size: `${s.width}x${s.height}`, 'Model hash': s.model_hash, Model: s.model, RNG: 'CPU',
+    Version: `minisd ${s.version}`,
   };
   const negative = s.negative_prompt ? [`Negative prompt: ${s.negative_prompt}`] : [];
   return [s.prompt, ...negative, Object.entries(pairs).map(([k, v]) => `${k}: ${quoted(v)}`).join(', ')].join('\n');

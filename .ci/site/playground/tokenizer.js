@@ -1,8 +1,10 @@
 // Byte-level BPE as `minisd.clip.Tokenizer` has it, read from its tokenizer.json.
 
-const SPACE = '\\t-\\r\\x20\\x85\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\xa0';  // Unicode's White_Space
+// Unicode's White_Space, which is not JavaScript's.
+const SPACE = '\\t-\\r\\x20\\x85\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\xa0';
 const PIECE = new RegExp(
-  `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`, 'gu');
+  `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`,
+  'gu');
 
 // A character for each byte: its own where that is printable, one from 256 on otherwise.
 function byteCharacters() {
@@ -64,7 +66,8 @@ export class Tokenizer {
       }
       const lower = [...part.normalize('NFKC')].map(c => c.toLowerCase()).join('');  // letter by letter
       if (!lower) continue;
-      for (const [piece] of (lower.startsWith(' ') ? lower : ` ${lower}`).matchAll(PIECE)) ids.push(...this.piece(piece));
+      const led = lower.startsWith(' ') ? lower : ` ${lower}`;
+      for (const [piece] of led.matchAll(PIECE)) ids.push(...this.piece(piece));
     }
     return ids;
   }

@@ -83,7 +83,8 @@ export class Vocabulary {
       const advice = helped || !things.length ? '' : ` It knows, for example: ${things.join(', ')}.`;
       return `${model} ${this.whole ? '' : 'seldom or '}never saw: ${named}.${advice}`;
     }
-    const [these, them] = unknown.length === 1 ? ['does not know the word', 'it'] : ['knows none of these words:', 'them'];
+    const [these, them] = unknown.length === 1 ? ['does not know the word', 'it']
+      : ['knows none of these words:', 'them'];
     return `${model} ${these} ${named}; the picture will not show ${them}.${attempt}`;
   }
 }

@@ -5,6 +5,7 @@ import { bytes, engineHere, listed, tidy, unpacked } from './files.js';
 import { Tokenizer } from './tokenizer.js';
 
 const NETWORKS = ['text', 'velocity', 'decoder'];
+const EXACT = ['decoder'];  // by the processor always: onnxruntime 1.30 decodes otherwise on a graphics card
 const parsed = data => JSON.parse(new TextDecoder().decode(data));
 const breath = () => new Promise(done => setTimeout(done));  // messages come in between
 let model = null, stopped = null;
@@ -30,7 +31,7 @@ async function opened(there, engine, base, heard) {
   const data = Object.fromEntries(Object.keys(files).map((name, i) => [name, read[i]])), sessions = {}, lib = await ort;
   post('preparing');
   for (const name of NETWORKS) {
-    const how = { executionProviders: [engine], graphOptimizationLevel: 'all' };
+    const by = EXACT.includes(name) ? 'wasm' : engine, how = { executionProviders: [by], logSeverityLevel: 3 };
     sessions[name] = await lib.InferenceSession.create(data[`${name}.onnx`], how);
   }
   const parts = { tokenizer: new Tokenizer(parsed(data['tokenizer.json'])), sampling: parsed(data['sampling.json']) };
