@@ -681,6 +681,12 @@ def info(
     multiple = pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1)
     weights = f'time grid, preview, and weights for {", ".join(fit["weights"])} steps' if fit else ''
     rows = {'model': f'{pipe.name} ({files:.1f} MB, weights {pipe.model_hash})', 'folder': pipe.folder}
+    c = pipe.flow_map and pipe.flow_map.cfg
+    taught = (
+        f'1 to {c.steps} steps, guidance {c.guidance[0]:g} to {c.guidance[1]:g}'
+        if c
+        else 'none: minisd distill makes it'
+    )
     rows |= {p: f'{count_params(getattr(pipe, p)) / 1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
     rows |= {
         'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}',
@@ -689,6 +695,7 @@ def info(
         'pictures': f'{side} px; other sizes, in multiples of {multiple}, are untrained',
         'defaults': ', '.join(f'{k} {v}' for k, v in pipe.defaults.items()),
         'fitted': weights or 'nothing: minisd fit-sampler makes it',
+        'flow map': taught,
         'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last',
         'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores',
         'threads': f'{n} ({why}); looked at anew for every call',

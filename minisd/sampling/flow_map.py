@@ -6,10 +6,10 @@
 __all__ = ['arrive', 'squared', 'split_loss', 'lagrangian_loss', 'draw_spans', 'waves', 'guided_rows', 'draw_scales',
            'check_taught', 'FlowMapConfig', 'FlowMap']
 
-# %% ../../nbs/sampling/flow_map.ipynb #1e20dd5b
+# %% ../../nbs/sampling/flow_map.ipynb #f61d0728
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -148,7 +148,7 @@ class FlowMap(UNet):
         **taught,  # steps, guidance, interval
     ) -> 'FlowMap':  # in training mode, on the CPU
         "A map with a trained network's weights."
-        sizes = {k: v for k, v in asdict(teacher.cfg).items() if k in UNetConfig.__dataclass_fields__}
+        sizes = {f.name: getattr(teacher.cfg, f.name) for f in fields(UNetConfig)} | dict(dropout=0.0)
         made = cls(FlowMapConfig(**sizes, **taught))
         new = made.load_state_dict({k: v.detach().cpu() for k, v in teacher.state_dict().items()}, strict=False)
         require(all(k.startswith(('length.', 'scale.')) for k in new.missing_keys), 'the teacher lacks weights')
