@@ -25,8 +25,8 @@ from torch import Tensor
 
 from ..base.core import SEEDS, choice, commit, generator, home, machine, plain_path, write_atomic, write_json
 from ..base.notes import quiet
-from ..base.settings import setting
-from ..inference import Pipeline
+from ..base.settings import setting, settings
+from ..inference import Pipeline, Request
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from minisd.measuring.metrics import (
     SD_VAE_BAR,
@@ -60,7 +60,9 @@ class EvaluateConfig(SourceConfig):
     n: int = setting(500, 'held-out captions', 2, 10**6)
     steps: int | None = setting(None, "of the solver; left out: the model's own", 1, 1000)
     guidance: float | None = setting(None, "guidance scale; left out: the model's own", 0, 100)
-    solver: str | None = setting(None, "how steps are taken; left out: the model's own")
+    solver: str | None = setting(
+        None, "how steps are taken; left out: the model's own", choices=lambda: settings(Request)['solver'].choices
+    )
     seed: int = setting(0, 'of the noise', *SEEDS)
     batch: int = setting(50, 'pictures at a time', 1, 10**6)
     style: str = setting('rich', "of the world's captions", choices=STYLES)

@@ -58,7 +58,7 @@ def workload(
         return CLIPTrainer(CLIP(c), None), loss, [x, ids, mask]
     x1, x0, t, text, net = torch.randn(latent), torch.randn(latent), torch.rand(batch), CLIP(c).text, UNet(mc.unet)
     if stage == 'flow_map':
-        return map_workload(mc, net.requires_grad_(False), x0, t, text, ids, mask, checkpointing)
+        return map_workload(mc, net, x0, t, text, ids, mask, checkpointing)
     net.checkpointing = checkpointing
 
     def loss(net):
