@@ -106,9 +106,11 @@ class Playground {
 
   async fill(own) {
     const sampling = await (await fetch(new URL('model/sampling.json', BASE))).json(), steps = this.part('steps');
-    const numbers = new Set([own.num_inference_steps, ...Object.keys(sampling.weights ?? {}).map(Number)]);
-    for (const n of [...numbers, 30, 50].sort((a, b) => a - b)) steps.add(new Option(n));
-    steps.value = numbers.has(Number(this.asked.get('steps'))) ? this.asked.get('steps') : own.num_inference_steps;
+    const asked = Number(this.asked.get('steps')), wanted = asked > 0 && asked <= 1000 && Number.isInteger(asked);
+    const numbers = [own.num_inference_steps, ...Object.keys(sampling.weights ?? {}).map(Number), 30, 50];
+    if (wanted) numbers.push(asked);
+    for (const n of [...new Set(numbers)].sort((a, b) => a - b)) steps.add(new Option(n));
+    steps.value = wanted ? asked : own.num_inference_steps;
     this.part('scale').value = Number(this.asked.get('guidance')) || own.guidance_scale;
     this.part('seed').value = /^\d{1,20}$/.test(this.asked.get('seed')) ? this.asked.get('seed') : anySeed();
     this.part('keep').checked = this.asked.has('seed');
