@@ -231,6 +231,8 @@ def main() -> int:
     from minisd.base.core import machine, pick_dtype
 
     todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
+    for j in todo:
+        j.after = tuple(n for n in j.after if n in {k.name for k in todo})  # what isn't run is not waited for
     (dtype, why), m = pick_dtype('cpu'), machine()
     print(
         f'{len(todo)} jobs, {a.jobs} at a time, on {m["cpu"]}, {m["cores"]} cores, '

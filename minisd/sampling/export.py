@@ -142,7 +142,7 @@ def to_onnx(
     finally:
         log.setLevel(level)
     model = made.model_proto
-    for node in model.graph.node:  # where in the source each came from: four fifths of a graph's bytes
+    for node in model.graph.node:  # where in the source each came from, which no runtime asks
         del node.metadata_props[:]
     del model.graph.value_info[:]
     return halved(model)
@@ -222,9 +222,9 @@ def open_files(
     def asked(file):
         session = ort.InferenceSession(file, one, providers=['CPUExecutionProvider'])
         names = [i.name for i in session.get_inputs()]
-        return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.numpy() for a in args))))[0])
+        return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.cpu().numpy() for a in args))))[0])
 
-    return {f.stem: asked(f) for f in sorted(folder.glob('*.onnx'))}
+    return {Path(n).stem: asked(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
 
 def by_files(
@@ -240,7 +240,7 @@ def by_files(
     states = nets['text'](*(both := pipe.tokenizer([*r.texts, *r.negatives])))
     (ctx, null), (mask, null_mask) = states.chunk(2), both[1].chunk(2)
     velocity = guided(nets['velocity'], ctx, mask, null, null_mask, r.guidance_scale, r.guidance_interval)
-    z = job.solve(velocity, job.x, job.ts)
+    z = job.solve(velocity, job.x.cpu(), job.ts)
     return z, nets['decoder'](z)
 
 
