@@ -30,7 +30,7 @@ docs: .venv/.dev         # the site, from the notebooks as they are saved, into 
 	python -W ignore .ci/site/build.py
 
 clean:                   # everything that can be made again
-	rm -rf .venv build dist *.egg-info _docs _proc
+	rm -rf .venv build dist *.egg-info _docs _proc .ci/site/node_modules
 
 .venv/.%: .ci/setup.sh .ci/constraints.txt .ci/site/package-lock.json settings.ini setup.py
 	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' .ci/setup.sh $*

@@ -160,7 +160,10 @@ def test_formulas_are_rendered_when_built(build, monkeypatch):
 
     left = [p for p in pages if re.search('class="tex( display)?"', (site / p).read_text())]
     assert not left and '<math' in (site / '03_flow.html').read_text()
+    styled = 'katex.min.css' in (site / '03_flow.html').read_text()
+    assert styled == bool(finish.node_for_katex()) == (site / '_static' / 'katex').exists()
     monkeypatch.setattr(finish, 'katex', Path('nowhere'))
+    assert finish.node_for_katex() is None
     made = finish.formulas_of({'a': '<span class="tex">x_1 &lt; 2</span><div class="tex display">\\frac{1}{d}</div>'})
     assert set(made) == {('x_1 < 2', False), (r'\frac{1}{d}', True)} and all('<math' in m for m in made.values())
 

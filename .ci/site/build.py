@@ -237,11 +237,9 @@ def convert(file: Path, names: Names, documented: set):
             cells += split(c, file)
     if not index:
         title = TITLE.match(cells[0].source)[0].rstrip()
-        cells[
-            0
-        ].source = (
-            f'{title}{head(file, module if module in documented else None)}\n\n{cells[0].source[len(title) :].strip()}'
-        )
+        links = head(file, module if module in documented else None)
+        rest = cells[0].source[len(title) :].strip()
+        cells[0].source = f'{title}{links}\n\n{rest}'
     nb.cells = merged(cells)
     nb.metadata = dict(
         kernelspec=dict(display_name='Python 3', language='python', name='python3'),
@@ -391,7 +389,8 @@ def prepare():
     front_page = dict(
         zip(('title', 'description'), headline(nbformat.read(root / 'nbs/index.ipynb', 4).cells[0].source))
     )
-    (src / 'pages.json').write_text(json.dumps(dict(sections=toc, front=front_page), ensure_ascii=False))
+    told = dict(sections=toc, front=front_page, katex=bool(finish.node_for_katex()))
+    (src / 'pages.json').write_text(json.dumps(told, ensure_ascii=False))
     places = {d.full: [f'{d.module.replace(".", "/")}.py', *d.lines] for d in names.full.values()}
     (src / 'sources.json').write_text(json.dumps(places))
     print(f'{len(files)} notebooks, {len(places)} names in the reference')

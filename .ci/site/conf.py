@@ -80,9 +80,8 @@ def page_context(app, pagename, templatename, context, doctree):
     context['page'] = order[i] if i is not None else front
     context['before'] = order[i - 1] if i else None
     context['after'] = order[i + 1] if i is not None and i + 1 < len(order) else None
-    context['maths'] = bool(doctree) and bool(
-        next(doctree.findall(lambda n: isinstance(n, (nodes.math, nodes.math_block))), None)
-    )
+    formulas = doctree.findall(lambda n: isinstance(n, (nodes.math, nodes.math_block))) if doctree else iter(())
+    context['katex'] = told['katex'] and next(formulas, None) is not None  # its style sheet and fonts are wanted
 
 
 def setup(app):

@@ -38,9 +38,14 @@ def papers() -> dict[str, list]:
     return json.loads((here / 'papers.json').read_text(encoding='utf-8'))
 
 
+def node_for_katex() -> str | None:
+    "What runs KaTeX; None where npm didn't bring both."
+    return shutil.which('node') if katex.is_dir() else None
+
+
 def rendered(formulas: list[tuple[str, bool]]) -> list[str]:
     "Formulas as HTML by KaTeX, or as MathML where npm didn't bring it."
-    if katex.is_dir() and (node := shutil.which('node')):
+    if node := node_for_katex():
         said = subprocess.run([node, here / 'katex.mjs'], input=json.dumps(formulas), capture_output=True, text=True)
         if said.returncode:
             raise SystemExit(f'a formula of the notebooks is none for KaTeX: {said.stderr.strip()[-500:]}')
@@ -65,7 +70,7 @@ def with_maths(text: str, made: dict) -> str:
 
 def copy_katex(out: Path):
     "Its style sheet and the fonts, in the one format that today's browsers take."
-    if not katex.is_dir():
+    if not node_for_katex():
         return
     to = out / '_static' / 'katex'
     (to / 'fonts').mkdir(parents=True, exist_ok=True)
