@@ -24,7 +24,10 @@ LINK = re.compile(r'(?<=\]\()[^)\s#:]+(?=[)#])|(?<=src=")[^":]+(?=")')
 MARK = re.compile(r'^<!-- /?\w+ -->\n?', re.M)
 FLAG = re.compile(r'^#\|.*\n?', re.M)
 PAGE = 1000  # words of README
-NUMBERS = 'no one two three four five six seven eight nine ten'.split()
+NUMBERS = (
+    'no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen '
+    'eighteen nineteen twenty'
+).split()
 
 
 def result(name: str) -> dict:
@@ -34,15 +37,16 @@ def result(name: str) -> dict:
 def limits() -> str:
     "What the pictures above it are, and what the model that drew them can't do."
     nano, (seconds, machine) = result('nano'), (result('bench')[k] for k in ('seconds', 'machine'))
-    names = 'TERRAINS', 'TIMES', 'WEATHERS', 'SIDES', 'KINDS', 'COLORS'
-    terrains, times, weathers, sides, kinds, colours = (NUMBERS[len(getattr(scenes, n))] for n in names)
+    names, side = ('TERRAINS', 'TIMES', 'WEATHERS', 'KINDS', 'COLORS', 'SIZES'), tables.side('nano')
+    terrains, times, weathers, kinds, colours, sizes = (NUMBERS[len(getattr(scenes, n))] for n in names)
     return (
-        f'**Limits.** These are pictures of `nano`, the small preset: 64 × 64 pixels, {millions(nano["parameters"])} M '
+        '**Limits.** These are pictures of `nano`, the small preset: '
+        f'{side} × {side} pixels, {millions(nano["parameters"])} M '
         f'parameters, {seconds["sampling: as by default, one picture"]["median"]:.1f} s a picture on '
-        f'{machine["cores"]} cores ({machine["cpu"]}). It knows one drawn world and captions in that world\'s manner: '
-        f'{terrains} terrains, {times} times of day, {weathers} kinds of weather, up to {sides} subjects of {kinds} '
-        f'kinds in {colours} colours. Other words mean little to it, and what a caption leaves open it makes up, such '
-        'as the rain over the first cabin.'
+        f'{machine["cores"]} cores ({machine["cpu"]}). It knows one drawn world: {terrains} terrains, {times} times of '
+        f'day, {weathers} kinds of weather, up to {NUMBERS[scenes.MOST]} subjects of {kinds} kinds in {colours} '
+        f'colours and {sizes} sizes, and the [words](nbs/world/phrases.ipynb) that people have for these. It says '
+        'which other words it never saw; what a prompt leaves open it makes up.'
     )
 
 

@@ -62,6 +62,13 @@ def sizes(preset: str) -> tuple[int, ...]:
         return tuple(map(count_params, (VAE(mc.vae), CLIP(mc.clip), UNet(mc.unet))))
 
 
+def side(preset: str) -> int:
+    "Side of a preset's pictures, in pixels."
+    from minisd.train import PRESETS
+
+    return PRESETS[preset].model.vae.image_size
+
+
 # ---- the model
 
 
@@ -136,14 +143,16 @@ def presets() -> str:
 
     head, rows = 'preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', []
     for name, mc in ((k, p.model) for k, p in PRESETS.items()):
-        side, latent = mc.vae.image_size, mc.unet.sample_size
-        shape = f'{side} × {side}', f'{latent} × {latent} × {mc.vae.latent_channels}'
+        pixels, latent = mc.vae.image_size, mc.unet.sample_size
+        shape = f'{pixels} × {pixels}', f'{latent} × {latent} × {mc.vae.latent_channels}'
         parts = (f'{n / 1e6:.2f} M' for n in sizes(name))
         rows.append([f'`{name}`', *shape, *parts, f'{mc.clip.vocab_size:,}', mc.clip.length])
-    return (
-        f'{md(head, rows)}\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions '
-        f'than there is room for, and has {nano["parameters"]["clip"] / 1e6:.2f} M.'
+    shipped, room = nano['parameters']['clip'], sizes('nano')[1]
+    fewer = (
+        '\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions than there is room '
+        f'for, and has {shipped / 1e6:.2f} M.'
     )
+    return md(head, rows) + fewer * (shipped < room)
 
 
 # ---- sampling and times
@@ -206,7 +215,7 @@ def times() -> str:
     steps, fastest = f'{base["steps"]} guided steps of the UNet', min(r['seconds'] for r in base['rows'])
     rows = [
         ('`minisd generate`, from the command to the saved picture', '`nano`', f'{waited["start"]:.1f} s', here)
-        + ('one picture of 64 × 64',),
+        + (f'one picture of {side("nano")} × {side("nano")}',),
         ('a picture more', '`nano`', f'{waited["default"]:.2f} s', here, f'{bench["default_steps"]} steps'),
         ('`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.1f} minutes', on(s['machine']), right(short)),
         ('the shipped weights, the same run longer', '`nano`', f'{t["minutes"]:.0f} minutes', on(t['machine']))
@@ -455,7 +464,7 @@ def gallery() -> str:
     "Pictures with the settings that their files hold."
     cells = []
     for f, s in pictures():
-        prompt, size = escape(s['prompt']), 'width="64" height="64" loading="lazy"'
+        prompt, size = escape(s['prompt']), f'width="{s["width"]}" height="{s["height"]}" loading="lazy"'
         cells.append(
             f'<figure><img src="figures/gallery/{f.name}" {size} alt="{prompt}, as nano draws it">'
             f'<figcaption>{prompt}<small>{f.name}: seed {s["seed"]}, {s["num_inference_steps"]} steps '

@@ -274,13 +274,16 @@ class ModelConfig:
 # %% ../nbs/02_unet.ipynb #bc1aa892
 SIZES = dict(
     nano=ModelConfig(
-        VAEConfig(image_size=64, channels=(64, 128), res_blocks=1, groups=8, last_channels=32, norm=False),
+        VAEConfig(
+            image_size=128, latent_channels=16, channels=(48, 80, 128), res_blocks=1, groups=8, norm=False, fold=True
+        ),
         CLIPConfig(
-            vocab_size=1024, length=64, width=128, layers=3, heads=4, image_size=64, patch=8, dropout=0.0, near=5
+            vocab_size=1024, length=64, width=128, layers=3, heads=4, image_size=128, patch=16, dropout=0.0, near=5
         ),
         UNetConfig(
             sample_size=16,
-            channels=64,
+            in_channels=16,
+            channels=80,
             mult=(1, 2),
             res_blocks=1,
             attn_sizes=(8,),

@@ -53,7 +53,10 @@ ENDS = (
     'in on at by with without and or of to for from near under over above below beside before behind between after '
     'through against along across around left right close far is are was that which while as there nearby'
 ).split()
-MEDIA = {*'picture photo photograph image view'.split()}  # what a caption speaks of is in them
+MEDIA = {  # what a caption speaks of is in them, or there are so many of it, or it is then
+    *'picture photo photograph image view scene drawing painting illustration cartoon landscape'.split(),
+    *'pair couple group day night sky off'.split(),
+}
 THING = re.compile(rf"\ban? (?:[a-z'-]+ ){{0,3}}?([a-z]+)(?= (?:{'|'.join(ENDS)})\b|[^a-z' -]|$)")
 
 
@@ -130,7 +133,7 @@ def with_examples(
 ) -> Vocabulary:
     "The same with examples: short captions of known words, each with things that those before it had least of."
     short = [t for t in dict.fromkeys(captions) if len(words_in(t)) <= longest and not self.unknown(t)]
-    short = [t for t in short if not re.search('[;:|]', t)] or short  # sentences, where there are any
+    short = [t for t in short if not re.search('[;:|]|,.*,', t)] or short  # sentences, where there are any
     things = {*self.things}
     left, chosen, shown = {t: things & {*words_in(t)} for t in short}, [], Counter()
     while left and len(chosen) < n:

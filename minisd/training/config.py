@@ -57,12 +57,17 @@ class TrainConfig(Upkeep, StreamConfig):
     kl_cycle: int = setting(5000, 'updates of a KL cycle; 0: constant', **AMOUNT, stage='vae')
     free_bits: float = setting(0.5, 'nats per latent value, a floor a channel', 0, stage='vae')
     ssim: float = setting(0.1, 'weight of the structural loss', 0, stage='vae')
+    halved: float = setting(0.0, 'share of updates with latents and pictures of half the side', 0, 1, stage='vae')
+    polish: int = setting(0, 'of the updates the last, in which the decoder learns alone', **AMOUNT, stage='vae')
+    crisp: float = setting(0.0, 'weight of the edges in these', 0, stage='vae')
     jitter: float = setting(0.1, "largest change of a picture's colours", 0, 0.5, stage='clip')
     agree: float = setting(0.0, 'weight of the agreement of two captions of a picture', 0, stage='clip')
     sketch: float = setting(0.0, 'weight of the latents foretold from a caption', 0, stage='clip')
+    attributes: float = setting(0.0, 'weight of what a caption of the world says', 0, stage='clip')
     drop: float = setting(0.1, 'probability of training without caption', 0, 1, stage='unet')
     time: str = setting('logit_normal', 'how times are drawn', choices=('uniform', 'logit_normal'), stage='unet')
     shift: float = setting(1.0, 'of the times at full size, in training and sampling', 1e-3, 1e3, stage='unet')
+    watch: int = setting(0, 'pictures of the world that are drawn and read at each validation', **AMOUNT, stage='unet')
     small_size: int = setting(0, 'side of the pictures in a first phase, pixels; 0: none', **AMOUNT, stage='unet')
     small_share: float = setting(0.75, 'share of the updates in this phase', 0, 1, stage='unet')
 
@@ -71,6 +76,8 @@ class TrainConfig(Upkeep, StreamConfig):
         super().__post_init__()
         ok = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
         require(ok, f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
+        says = f'polish is {self.polish}: it must be less than the {self.steps} updates of which it is a part'
+        require(self.polish < self.steps, says)
 
 # %% ../../nbs/training/config.ipynb #725ddcbc
 HOUSEKEEPING = tuple(settings(Upkeep))
