@@ -135,6 +135,7 @@ def with_examples(
     short = [t for t in dict.fromkeys(captions) if len(words_in(t)) <= longest and not self.unknown(t)]
     short = [t for t in short if not re.search('[;:|]|,.*,', t)] or short  # sentences, where there are any
     things = {*self.things}
+    short = [t for t in short if things & {*words_in(t)[:3]}] or short  # that begin with one, likewise
     left, chosen, shown = {t: things & {*words_in(t)} for t in short}, [], Counter()
     while left and len(chosen) < n:
         best = min(left, key=lambda t: sum(shown[w] for w in left[t]) / len(left[t]) if left[t] else n)
