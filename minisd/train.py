@@ -7,15 +7,16 @@ __all__ = ['STAGES', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', 'gradients
            'StageJob', 'Stage', 'enter', 'train_stage', 'vae_batches', 'vae_loss', 'decode', 'to_bytes', 'held_out',
            'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
-           'phase', 'unet_batches', 'unet_loss', 'unet_network', 'unet_validate', 'Sampling', 'write_index',
-           'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe', 'part',
-           'make_job', 'run_stage', 'train']
+           'phase', 'unet_batches', 'keep', 'unet_loss', 'unet_network', 'alone', 'unet_validate', 'Sampling',
+           'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe',
+           'part', 'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,6 +40,7 @@ from .training.config import TrainConfig
 from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts
 from .training.folder import finished, fits, kept, open_run, place, plain_data, room, to_mirror
 from .training.run import Run
+from .training.supervision import UNetTrainer, label_places, locator_loss
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
 from .vae import VAE, edge_loss, kl_loss, kl_weight, recon_loss
 from .world.asks import judge
@@ -593,6 +595,7 @@ def unet_batches(job: StageJob) -> Callable:
     ids, mask = code_texts(job.tok, train.texts, cfg.flip > 0)
     null, null_mask = job.tok([''])
     null = null.int()
+    places = label_places(train.numbers) if cfg.located else None
     if cfg.cache_text:
         ids, null = encode_texts(job.clip, ids, mask), encode_texts(job.clip, null, null_mask)
 
@@ -606,13 +609,21 @@ def unet_batches(job: StageJob) -> Callable:
         words, seen = drop_condition(ids[at], mask[at], null, null_mask, cfg.drop, gen)
         n = int(seen.sum(1).max())  # columns that are padding for the whole update
         x0, t = torch.randn(x1.shape, generator=gen), sample_time(len(j), cfg.time, shift, gen)
-        return dict(x1=x1, x0=x0, t=t, words=words[:, :n], mask=seen[:, :n])
+        rows = dict(x1=x1, x0=x0, t=t, words=words[:, :n], mask=seen[:, :n])
+        return rows | dict(places=places[j]) if cfg.located else rows
 
     return batches
 
 
+def keep(net: nn.Module, told: dict, *args) -> Tensor:
+    "The velocity of a `UNetTrainer`; what stands where is kept aside."
+    v, says = net(*args)
+    told.update(says)
+    return v
+
+
 def unet_loss(job: StageJob) -> Callable:
-    "Flow matching on latents."
+    "Flow matching on latents; of the world's, what stands where, too."
 
     @torch.no_grad()
     def states(words, mask):
@@ -620,15 +631,31 @@ def unet_loss(job: StageJob) -> Callable:
 
     def loss(net, b, step):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
-        return flow_loss(net, x1, b['x0'], b['t'], states(b['words'], b['mask']), b['mask']).mean(), {}
+        given = x1, b['x0'], b['t'], states(b['words'], b['mask']), b['mask']
+        if not job.cfg.located:
+            return flow_loss(net, *given).mean(), {}
+        told = {}
+        flow = flow_loss(partial(keep, net, told), *given).mean()
+        located = locator_loss(told, b['places'])
+        return flow + job.cfg.located * located, dict(flow=flow.detach(), located=located.detach())
 
     return loss
 
 # %% ../nbs/04_train.ipynb #b2be4f00
-def unet_network(job: StageJob) -> UNet:
-    "The UNet, told whether to recompute activations."
+def unet_network(job: StageJob) -> nn.Module:
+    "The UNet, told whether to recompute activations; with a teacher, if it has one."
     job.model.checkpointing = job.cfg.checkpointing
-    return job.model
+    if not job.cfg.located:
+        return job.model
+    says = 'located=… asks what stands where in unmirrored pictures of the world, at full size: leave it out'
+    ok = not job.streamed and job.train.numbers and not job.cfg.flip and not job.cfg.small_size
+    require(ok, f'stage unet: {says}')
+    return UNetTrainer(job.model)
+
+
+def alone(net: nn.Module) -> UNet:
+    "The UNet, without a teacher."
+    return net.unet if isinstance(net, UNetTrainer) else net
 
 
 def unet_validate(job: StageJob) -> Callable:
@@ -640,6 +667,7 @@ def unet_validate(job: StageJob) -> Callable:
     fixed, fifth = (x1, x0, t, ctx.float(), mask), (5 * t).long()
 
     def validate(net):
+        net = alone(net)
         device = next(net.parameters()).device
         pieces = torch.arange(len(t)).split(64)
         loss = torch.cat([flow_loss(net, *(v[s].to(device) for v in fixed)) for s in pieces]).cpu()
@@ -713,7 +741,7 @@ def pieces(n: int, size: int) -> list[tuple[int, int]]:  # first, how many
 # %% ../nbs/04_train.ipynb #c5a33607
 def unet_preview(job: StageJob) -> Callable | None:
     "Eight pictures."
-    return job.sampling and (lambda net: preview_images(job, net, 8))
+    return job.sampling and (lambda net: preview_images(job, alone(net), 8))
 
 
 def publish_pipeline(job: StageJob, out: Path):
@@ -780,7 +808,7 @@ PRESETS = dict(
             unet=TrainConfig(
                 **QUICK,
                 **dict(steps=1050, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997, val_every=250),
-                **dict(time='uniform', shift=4.0, variants=12, save_every=250),
+                **dict(time='uniform', shift=4.0, located=0.01, variants=12, save_every=250),
             ),
         ),
         Sampling(guidance_scale=3.0, shift=3.0, guidance_interval=(0.1, 0.6)),
@@ -876,8 +904,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     "Train a stage or all of them; started again with the same settings it goes on where it was."
     from accelerate import PartialState
 
-    if str(data) != 'world':  # captions of one's own don't come with what they demand
-        fields = dict(attributes=0.0) | fields
+    if str(data) != 'world':  # nobody says what captions of one's own demand, and what stands where
+        fields = dict(attributes=0.0, located=0.0) | fields
     names = [s for s in STAGES if choice('stage', stage, ('all', *STAGES)) in ('all', s)]
     size, out, began = PRESETS[choice('preset', preset, PRESETS)], home(out), time.monotonic()
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))

@@ -218,6 +218,7 @@ class UNet(Pretrained, nn.Module):
         t: Tensor,  # (b,) time in [0, 1], 0 noise, 1 data
         ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
         mask: Tensor | None = None,  # (b, m) bool, True where there is a token
+        inside: list | None = None,  # gets the coarsest features of the way up, before they grow
     ) -> Tensor:  # (b, c, h, w) velocity, float32
         "The velocity at `x` and `t`, given the caption."
         temb = self.time(time_embedding(t, self.cfg.channels))
@@ -236,6 +237,8 @@ class UNet(Pretrained, nn.Module):
             if isinstance(layer, Layer):
                 h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
             else:
+                if inside is not None and not inside:
+                    inside.append(h)
                 h = layer(h)
         return self.conv_out(F.silu(self.norm_out(h))).float()
 

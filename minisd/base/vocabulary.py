@@ -88,7 +88,7 @@ def of(
     most: int = MOST,  # words to keep
     whole: bool = True,  # whether these are all captions that training shows
 ) -> Vocabulary:
-    "Count the words of captions."
+    "Count the words of captions; things are those that stand as such in a quarter of their uses, at least."
     words, things = Counter(), Counter()
     for text in captions:
         words.update(words_in(text))
@@ -97,7 +97,7 @@ def of(
     kept = dict(order(words)[:most])
     return cls(
         kept,
-        tuple(w for w, _ in order(things) if w in kept and w not in MEDIA)[:100],
+        tuple(w for w, k in order(things) if 4 * k >= kept.get(w, 5 * k) and w not in MEDIA)[:100],
         whole=whole and len(words) <= most,
     )
 

@@ -56,6 +56,7 @@ class Pairs:
     images: Tensor  # (n, 3, h, w) uint8
     texts: list[list[str]]  # `variants` lists of n captions
     asks: Callable | None = None  # asks(v) -> what caption v of each picture demands, where they are of the world
+    numbers: range | None = None  # of the pictures, where they are the world's
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,7 +85,8 @@ def load_pairs(
     if data != 'world':
         return folder_pairs(ImageFolder(data, size), variants, n_val or 512, holdout)
     sets = World('train', size, n, cache=cache), World('validation', size, n_val or 512, cache=cache)
-    return tuple(Pairs(w.images(), *world_texts(w, variants, p)) for w, p in zip(sets, (SLIPS, 0.0)))
+    numbers = lambda w: range(w.index(0), w.index(0) + len(w.images()))
+    return tuple(Pairs(w.images(), *world_texts(w, variants, p), numbers(w)) for w, p in zip(sets, (SLIPS, 0.0)))
 
 
 def world_texts(
