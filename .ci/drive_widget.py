@@ -118,7 +118,8 @@ def drive(p: Page, url: str, folder: Path):
     pg = p.pg
     pg.goto(f'{url}/lab/tree/try.ipynb?reset')
     pg.wait_for_selector('.jp-NotebookPanel .jp-Cell', timeout=60_000)
-    pg.wait_for_function("document.body.innerText.includes('Python 3')", timeout=30_000)
+    # a kernel's name is shown before it is there, and cells that run then are lost
+    pg.wait_for_function("document.body.innerText.includes('| Idle')", timeout=60_000)
     pg.locator('.jp-NotebookPanel .jp-Cell').first.click()
     pg.get_by_role('menuitem', name='Run', exact=True).click()
     pg.get_by_text('Run All Cells', exact=True).click()

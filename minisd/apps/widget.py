@@ -624,7 +624,7 @@ def draw_sheet(self: Studio, cells: list[dict], cols: int):
     wide, high = (cells[0]['settings'][k] or size for k in ('width', 'height'))
     blank = Image.new('RGB', (wide, high), (225, 225, 225))
     pics, captions = [c.get('image', blank) for c in cells], [c['caption'] for c in cells]
-    self.grid_sheet = self.sheet = grid(pics, captions, cols, max(64, 490 // cols - 6), gap=6)
+    self.grid_sheet = self.sheet = grid(pics, captions, cols, min(384, 520 // cols - 4), gap=4)
     put(self.grid_image, self.sheet)
 
 

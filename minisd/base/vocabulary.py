@@ -133,7 +133,7 @@ def with_examples(
 ) -> Vocabulary:
     "The same with examples: short captions of known words, each with things that those before it had least of."
     short = [t for t in dict.fromkeys(captions) if len(words_in(t)) <= longest and not self.unknown(t)]
-    short = [t for t in short if not re.search('[;:|]|,.*,', t)] or short  # sentences, where there are any
+    short = [t for t in short if not (t.isupper() or re.search('[;:|]|,.*,', t))] or short  # sentences, as a rule
     things = {*self.things}
     short = [t for t in short if things & {*words_in(t)[:3]}] or short  # that begin with one, likewise
     left, chosen, shown = {t: things & {*words_in(t)} for t in short}, [], Counter()

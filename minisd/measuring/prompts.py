@@ -31,7 +31,7 @@ from ..world.asks import Ask, Reading, Thing, judge, reading_of
 from ..world.painter import draw
 from ..world.phrases import Caption
 from ..world.scenes import DEPTHS, FLYING, LOW, MOST, SIDES, TERRAINS, TIMES, USUAL, WEATHERS, Scene, Subject
-from ..world.scenes import pick, shuffled
+from ..world.scenes import SIZES, pick, shuffled
 
 # %% ../../nbs/measuring/prompts.ipynb #777f9f73
 def prompt_of(
@@ -165,15 +165,16 @@ def hidden(
 def placed(
     rng: random.Random,
     things: list[Thing],  # one entry a subject
+    sizes: tuple[str, ...] = ('normal',),  # to choose from where none is said
 ) -> list[Subject] | None:  # None where the places that were chosen first leave none
-    "A place for each thing that fits what is said of it; its colour and size as said, or the usual ones."
+    "A place for each thing that fits what is said of it; its colour and size as said, or usual ones."
     free, out = [(side, depth) for side in SIDES for depth in DEPTHS], []
     for t in sorted(shuffled(rng, things), key=lambda t: (t.side is None) + (t.depth is None)):
         fit = [p for p in free if t.side in (None, p[0]) and t.depth in (None, p[1])]
         if not fit:
             return None
         free.remove(place := pick(rng, fit))
-        out.append(Subject(t.kind, t.color or pick(rng, USUAL[t.kind]), *place, t.size or 'normal'))
+        out.append(Subject(t.kind, t.color or pick(rng, USUAL[t.kind]), *place, t.size or pick(rng, sizes)))
     return out
 
 
@@ -187,7 +188,7 @@ def scene_for(
     things = [t for t in ask.subjects or () for _ in range(t.count)]
     require(len(things) <= MOST, f'{len(things)} subjects are asked for, and a scene has {MOST} at most')
     for k in range(tries):
-        subjects = placed(rng, things)
+        subjects = placed(rng, things, ('normal',) if k < tries // 2 else SIZES)
         if subjects is None or k < tries // 10 and hidden(subjects):
             continue
         frame = ask.time or pick(rng, TIMES), ask.terrain or pick(rng, TERRAINS), ask.weather or sky[0]
