@@ -16,6 +16,10 @@ root = Path(__file__).resolve().parents[1]
 PATIENCE = 180_000  # milliseconds: a busy machine is no fault
 SEEDS = 0, 1, 42, 2**32 - 1, 2**32, 2**63 + 5, 2**64 - 1
 SAYS = "document.querySelector('#pg-says').textContent"
+LESSON = (
+    '<div class="playground-lesson" data-prompt="a boat on a lake" data-solvers="euler,fitted" data-steps="2,4" '
+    'data-guidance="3"><em>Drawn on the site.</em></div>'
+)
 
 
 @pytest.fixture(scope='module')
@@ -34,6 +38,8 @@ def site(play, tmp_path_factory):
     folder = tmp_path_factory.mktemp('site')
     head = '<!doctype html><html lang="en"><head><title>Front</title><link rel="icon" href="data:,"></head>'
     (folder / 'index.html').write_text(f'{head}<body><h1>Front</h1><div id="playground"></div></body></html>')
+    (folder / 'chapter.html').write_text(f'{head}<body><h1>Chapter</h1>{LESSON}</body></html>')
+    (folder / 'plain.html').write_text(f'{head}<body><h1>Plain</h1></body></html>')
     if not play.into(folder):
         pytest.skip('nothing to build the playground with')
     return folder
@@ -321,6 +327,43 @@ def test_it_forms_and_it_cancels(chromium, site, tmp_path):
             p.pg.press('#pg-prompt', 'Enter')
             p.says('A seed is a whole number')
             p.pg.screenshot(path=tmp_path / 'phone.png', full_page=True)
+
+
+PIXELS = '''c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((v, i) => i % 4 < 3)'''
+
+
+def test_a_lesson_in_a_chapter(chromium, site, tmp_path, pipe):
+    "Solvers beside one another, from the same noise as in Python; it stops when asked to; other pages load nothing."
+    import torch
+
+    assert 'script' not in (site / 'plain.html').read_text()
+    with served(site) as server:
+        watched = Watched(chromium, (server.url, 'blob:', 'data:'))
+        with watched.driven(tmp_path):
+            pg = watched.page(viewport=dict(width=390, height=844))
+            pg.set_default_timeout(PATIENCE)
+            pg.goto(f'{server.url}chapter.html')
+            pg.get_by_text('4 pictures, drawn by your own machine; it first fetches').wait_for()
+            assert not any(k.endswith(('.onnx', '.gz', '.mjs')) for k in server.sent)
+            pg.click('text=Draw')
+            pg.get_by_text('4 pictures from the same noise in').wait_for()
+            said = pg.locator('.pg-sheet figcaption').all_inner_texts()
+            assert [s.split(', ')[:2] for s in said[:2]] == [['Euler', '2 steps'], ['Euler', '4 steps']], said
+            for k, (solver, steps) in enumerate((('euler', 2), ('euler', 4), ('fitted', 4))):
+                got = torch.tensor(pg.locator('.pg-sheet canvas').nth(k + (k == 2)).evaluate(PIXELS))
+                seed = torch.Generator().manual_seed(0)
+                want = pipe('a boat on a lake', steps, 3.0, solver=solver, generator=seed, output_type='pt').images[0]
+                off = (got - (255 * want).round().permute(1, 2, 0).flatten()).abs()
+                assert off.max() <= 2, (solver, steps, off.max())
+            pg.fill('.playground-lesson input', 'a dragon')
+            pg.click('text=Draw')
+            pg.click('text=Stop')
+            pg.get_by_text('Stopped.').wait_for()
+            pg.fill('.playground-lesson input', ' ')
+            pg.click('text=Draw')
+            pg.get_by_text('Say in a few words what the pictures shall show.').wait_for()
+            assert pg.evaluate('document.scrollingElement.scrollWidth <= innerWidth + 1')
+            pg.screenshot(path=tmp_path / 'lesson.png', full_page=True)
 
 
 def test_it_draws_without_a_network(chromium, site, tmp_path):

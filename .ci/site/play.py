@@ -21,10 +21,7 @@ cache = root / '.cache' / 'playground'
 pinned = json.loads((here / 'runtime.json').read_text(encoding='utf-8'))
 LARGE = '.onnx', '.gz'  # files that the page itself keeps, and its service worker does not
 NEEDED = 'onnx', 'onnxscript', 'onnxruntime'
-MOUNT = (
-    '<link rel="stylesheet" href="playground/playground.css">'
-    '<script type="module" src="playground/playground.js"></script>\n</body>'
-)
+MOUNTS = {'<div id="playground"': 'playground.js', 'class="playground-lesson"': 'lesson.js'}  # by what a page has
 
 
 class Missing(Exception):
@@ -107,7 +104,7 @@ def build(folder: Path):
 
 
 def into(site: Path) -> bool:
-    "Build the playground into a site, and into its front page, if that has a place for it; or say why not."
+    "Build the playground into a site and into the pages that have a place for it; or say why not."
     try:
         build(site / 'playground')
     except Missing as e:
@@ -116,11 +113,20 @@ def into(site: Path) -> bool:
         if os.environ.get('GITHUB_ACTIONS'):
             raise SystemExit('the site that is published has the playground') from None
         return False
-    front = site / 'index.html'
-    text = front.read_text(encoding='utf-8')
-    if '<div id="playground"' in text and MOUNT not in text:
-        front.write_text(text.replace('</body>', MOUNT), encoding='utf-8')
+    for page in site.glob('*.html'):
+        mount(page)
     return True
+
+
+def mount(page: Path):
+    "Have a page load what draws in it, once."
+    text = page.read_text(encoding='utf-8')
+    for place, script in MOUNTS.items():
+        style = '<link rel="stylesheet" href="playground/playground.css">'
+        load = f'<script type="module" src="playground/{script}"></script>\n</body>'
+        if place in text and load not in text:
+            text = text.replace('</body>', f'{style}{load}')
+    page.write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -125,6 +125,11 @@ export function fitted(weights) {
   };
 }
 
+// A straight step.
+export function euler() {
+  return (x, v, t, u) => mixed(x, [[u - t, v]]);
+}
+
 // Two-step Adams–Bashforth; the first step is made Heun's as soon as its second velocity is known.
 export function ab2() {
   let past = null;
@@ -141,13 +146,15 @@ export function ab2() {
   };
 }
 
-// Which solver, on which times: fitted weights where there are some for these steps and this guidance.
-export function plan(sampling, shift, steps, guidance) {
+// Which solver, on which times: the wanted one, or fitted weights where there are some for these steps and guidance.
+export function plan(sampling, shift, steps, guidance, wanted = '') {
   const fit = sampling.fitted ?? {}, weights = sampling.weights?.[steps];
   const near = guidance.scale <= 1.5 * (fit.guidance_scale ?? 0) &&
     String(guidance.interval) === String(fit.guidance_interval);
   const times = sampling.density ? densityGrid(steps, sampling.density) : timeGrid(steps, shift);
-  return weights && near ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
+  if (wanted === 'euler') return { solver: 'euler', step: euler(), times };
+  const fits = weights && near && wanted !== 'ab2';
+  return fits ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
 }
 
 // Whether both velocities, with the prompt and without it, are asked for at a time.

@@ -91,9 +91,10 @@ async function encode(texts) {
   return { states, mask, cut: all.at(-1).cut };
 }
 
-async function draw({ id, prompt, negative, seed, steps, scale }) {
+async function draw({ id, prompt, negative, seed, steps, scale, solver }) {
   const began = performance.now(), { manifest: m, sampling } = model, [, h, w] = m.latents, [, H, W] = m.image;
-  const guidance = { scale, interval: m.settings.guidance_interval }, p = plan(sampling, m.shift, steps, guidance);
+  const guidance = { scale, interval: m.settings.guidance_interval };
+  const p = plan(sampling, m.shift, steps, guidance, solver);
   const { states, mask, cut } = await encode([negative, prompt]), velocity = field(states, mask, guidance);
   let x = randn(m.latents.reduce((a, b) => a * b), seed);
   for (let i = 0; i < steps; i++) {
