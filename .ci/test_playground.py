@@ -39,7 +39,7 @@ def site(play, tmp_path_factory):
     head = '<!doctype html><html lang="en"><head><title>Front</title><link rel="icon" href="data:,"></head>'
     (folder / 'index.html').write_text(f'{head}<body><h1>Front</h1><div id="playground"></div></body></html>')
     (folder / 'chapter.html').write_text(f'{head}<body><h1>Chapter</h1>{LESSON}</body></html>')
-    (folder / 'plain.html').write_text(f'{head}<body><h1>Plain</h1></body></html>')
+    (folder / 'plain.html').write_text(f'{head}<body><!-- playground  --><h1>Plain</h1></body></html>')
     if not play.into(folder):
         pytest.skip('nothing to build the playground with')
     return folder
@@ -336,7 +336,8 @@ def test_a_lesson_in_a_chapter(chromium, site, tmp_path, pipe):
     "Solvers beside one another, from the same noise as in Python; it stops when asked to; other pages load nothing."
     import torch
 
-    assert 'script' not in (site / 'plain.html').read_text()
+    plain = (site / 'plain.html').read_text()
+    assert 'script' not in plain and '<a href="playground/">Playground</a>' in plain
     with served(site) as server:
         watched = Watched(chromium, (server.url, 'blob:', 'data:'))
         with watched.driven(tmp_path):

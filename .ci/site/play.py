@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ pinned = json.loads((here / 'runtime.json').read_text(encoding='utf-8'))
 LARGE = '.onnx', '.gz'  # files that the page itself keeps, and its service worker does not
 NEEDED = 'onnx', 'onnxscript', 'onnxruntime'
 MOUNTS = {'<div id="playground"': 'playground.js', 'class="playground-lesson"': 'lesson.js'}  # by what a page has
+LINK = re.compile(r'<!-- playground (\S*) ?-->')  # where a page's bar has room for it, and the way to the top
 
 
 class Missing(Exception):
@@ -113,14 +115,15 @@ def into(site: Path) -> bool:
         if os.environ.get('GITHUB_ACTIONS'):
             raise SystemExit('the site that is published has the playground') from None
         return False
-    for page in site.glob('*.html'):
-        mount(page)
+    for page in site.rglob('*.html'):
+        if page.parent.name != 'playground':
+            mount(page)
     return True
 
 
 def mount(page: Path):
-    "Have a page load what draws in it, once."
-    text = page.read_text(encoding='utf-8')
+    "Have a page lead to the playground, and load what draws in it."
+    text = LINK.sub(r'<a href="\1playground/">Playground</a>', page.read_text(encoding='utf-8'))
     for place, script in MOUNTS.items():
         style = '<link rel="stylesheet" href="playground/playground.css">'
         load = f'<script type="module" src="playground/{script}"></script>\n</body>'
