@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['TIME', 'PLACE', 'LAND', 'WEATHER', 'ONLY', 'LOOKS', 'IT_IS', 'IT_IS_TIME', 'HOURS', 'KEYS', 'NOUNS', 'SIDE', 'DEPTH',
            'REMOTE', 'SIZE', 'NUMBERS', 'COLORED', 'VERBS', 'DOING', 'SUNNY', 'RELATED', 'NOBODY', 'PRAISE', 'BEFORE',
-           'AFTER', 'FORMS', 'EMPTY', 'OPENINGS', 'CAPTIONS', 'STYLES', 'Words', 'words', 'table', 'Talk', 'article',
-           'join', 'Group', 'shared', 'groups_of', 'noun_of', 'counted', 'behind_noun', 'noun_phrase', 'apart',
-           'said_of', 'side_of_land', 'relations_of', 'ref_of', 'plain', 'told_relation', 'related',
-           'subjects_in_words', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words', 'hour_in_words',
-           'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords', 'side_by_side',
-           'empty_scene', 'denials', 'dressed', 're_opens', 'Caption', 'tell', 'short_caption', 'rich_caption',
-           'generic_caption', 'misspelt', 'held_phrases']
+           'MOODS', 'AFTER', 'CLOTHES', 'FORMS', 'EMPTY', 'OPENINGS', 'CAPTIONS', 'STYLES', 'Words', 'words', 'table',
+           'Talk', 'article', 'join', 'Group', 'shared', 'groups_of', 'noun_of', 'counted', 'behind_noun',
+           'noun_phrase', 'apart', 'one_and_other', 'two_of_a_kind', 'said_of', 'side_of_land', 'relations_of',
+           'ref_of', 'plain', 'told_relation', 'related', 'chained', 'subjects_in_words', 'choose_frame', 'sunny',
+           'phrases_of', 'described', 'land_in_words', 'hour_in_words', 'things_first', 'scene_first', 'land_first',
+           'hour_first', 'sentences', 'keywords', 'side_by_side', 'empty_scene', 'denials', 'dressed', 're_opens',
+           'Caption', 'tell', 'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'held_phrases']
 
 # %% ../../nbs/world/phrases.ipynb #24bf8157
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from fastcore.basics import patch
@@ -50,18 +50,20 @@ TIME = table(
     '| in the bright light of the day, in bright daylight, under the bright midday sun',
     sunset='at sunset, as the sun sets, in the evening sun, in the evening, at dusk, at sundown, in the evening'
     ' light,'
-    ' while the sun goes down, at twilight, in the evening sky, under an evening sky | as the evening sun goes'
+    ' while the sun goes down, at twilight, in the evening sky, under an evening sky, at golden hour,'
+    ' at nightfall | as the evening sun goes'
     ' down, in the light of the sunset, in the'
     ' light of dusk',
     dawn='at dawn, at daybreak, in the early morning, at sunrise, in the morning, as the sun rises, in the'
-    ' morning light, in the morning sky, under a morning sky'
+    ' morning light, in the morning sky, under a morning sky, at first light'
     '| early in the morning, in the light of the sunrise, as the morning sun rises',
     night='at night, under the moon, by moonlight, after dark, under the stars, at midnight, during the night,'
     ' on a moonlit night, in the dark, on a starry night, at nighttime, under a dark night sky, in the night'
     ' sky | under the moon and the stars, in the'
     ' middle of the night, in the dark of the night',
     overcast='under an overcast sky, on an overcast day, under grey clouds, on a cloudy day, under a cloudy sky,'
-    ' on a grey day, under a grey sky, on a dull day | under an overcast grey sky, on a dull grey day, below'
+    ' on a grey day, under a grey sky, on a dull day, on a gray day, under gray clouds,'
+    ' under a gray sky | under an overcast grey sky, on a dull grey day, below'
     ' the clouds',
 )
 PLACE = table(
@@ -74,7 +76,8 @@ PLACE = table(
     dunes='in the dunes, in the desert, among sand dunes, on the sand, in a sandy desert, in the desert sand,'
     ' among the dunes | on the desert sand, in the sand dunes, in the middle of the desert',
     sea='at sea, by the sea, on the ocean, on the open sea, at the ocean, on the sea, out at sea, at the seaside,'
-    ' by the ocean, on the beach, at the coast, on a calm sea | out on the ocean, in the middle of the sea, on'
+    ' by the ocean, on the beach, at the coast, on the shore, on a calm sea | out on the ocean,'
+    ' in the middle of the sea, on'
     ' the open ocean',
     lake='by a lake, at the lake, on a lake, by the lake, by a calm lake, at the shore of a lake, beside a lake,'
     ' near a lake, on the lake, at the lakeside | at the shore of a calm lake, beside the lake, near the calm lake',
@@ -82,7 +85,8 @@ PLACE = table(
     ' at the edge of the forest, before the trees of a forest, in the forest, among trees, in a wood | at the'
     ' edge of the woods, in a pine forest, near the woods',
     plain='on a plain, on a wide plain, in the fields, in flat fields, on farmland, in open country, in a field,'
-    ' on the plain, on a meadow, in the meadow, on the grassland | in the open fields, on flat farmland, in'
+    ' on the plain, on a meadow, in the meadow, on the grassland, in a pasture,'
+    ' on the prairie | in the open fields, on flat farmland, in'
     ' wide open country',
 )
 LAND = table(
@@ -90,14 +94,17 @@ LAND = table(
     ' the alps | a range of high peaks',
     hills='rolling hills, hills, round hills, a hilly landscape | a landscape of round hills',
     dunes='sand dunes, dunes, a desert, the desert, a sandy desert | a desert of sand dunes',
-    sea='the sea, the ocean, the open sea, a seascape, a calm sea, a beach | the open ocean',
+    sea='the sea, the ocean, the open sea, a seascape, a calm sea, a beach, the beach, the coast,'
+    ' the shore | the open ocean',
     lake='a lake, the lake, a calm lake, a lake landscape | a landscape with a calm lake',
     forest='a forest, the woods, a pine forest, the edge of a forest | the edge of the woods',
-    plain='a plain, flat fields, a wide plain, farmland, fields, open country, a meadow, grassland, a field |'
+    plain='a plain, flat fields, a wide plain, farmland, fields, open country, a meadow, grassland, a field,'
+    ' prairie, a pasture |'
     ' wide open fields',
 )
 WEATHER = table(
-    clear='in clear weather, in clear air, with clear air, in good weather, in fine weather | in fine clear weather',
+    clear='in clear weather, in clear air, with clear air, in good weather, in fine weather, under a clear sky,'
+    ' with a clear sky | in fine clear weather',
     fog='in fog, in the fog, in thick mist, in the mist, in thick fog, in the haze, in misty weather'
     '| in foggy weather, in thick haze',
     snow='in snow, in the snow, in falling snow, while it snows, in a snowfall, while snow falls, in winter, in'
@@ -136,21 +143,21 @@ HOURS = table(  # nouns of the time, which the weather can describe
 )
 KEYS = table(  # one or two words, for lists
     noon='noon, midday, day, daylight, daytime | ',
-    sunset='sunset, dusk, evening, sundown | ',
+    sunset='sunset, dusk, evening, sundown, golden hour, twilight | ',
     dawn='dawn, sunrise, morning, daybreak | ',
     night='night, midnight, moonlight, moon and stars | ',
-    overcast='overcast, cloudy, grey sky, clouds | ',
-    clear='clear, clear weather, clear air | ',
+    overcast='overcast, cloudy, grey sky, clouds, gray day, grey day | ',
+    clear='clear, clear weather, clear air, clear sky, cloudless sky | ',
     fog='fog, mist, foggy, misty, haze | ',
     snow='snow, snowing, snowy, winter, snowfall | ',
     rain='rain, raining, rainy, downpour, stormy | ',
     mountains='mountains, peaks, mountain | ',
     hills='hills, rolling hills, hilly | ',
-    dunes='dunes, desert, sand, sand dunes | ',
-    sea='sea, ocean, seaside | ',
+    dunes='dunes, desert, sand, sand dunes, sandy desert | ',
+    sea='sea, ocean, seaside, beach, coast | ',
     lake='lake, lakeside, calm lake | ',
     forest='forest, woods, pine forest | ',
-    plain='plain, fields, farmland, field | ',
+    plain='plain, fields, farmland, field, meadow, grassland, prairie | ',
 )
 
 # %% ../../nbs/world/phrases.ipynb #f863c122
@@ -166,7 +173,7 @@ NOUNS = table(
     deer='deer/deer, stag, elk/elk, reindeer/reindeer, wild deer/wild deer, buck | wild stag, wild'
     ' reindeer/wild reindeer',
     person='person/people, hiker, man/men, woman/women, wanderer, walker, human, traveller,'
-    ' boy, girl, lady/ladies, guy, farmer'
+    ' boy, girl, lady/ladies, guy, farmer, child/children, kid, fisherman/fishermen, sailor, tourist'
     '| old man/old men, old woman/old women, lone hiker',
     cat='cat, kitten, kitty/kitties, house cat, pussycat, pet cat | pet kitten, wild cat',
     dog='dog, puppy/puppies, hound, doggy/doggies, pet dog, pup | wild dog, pet puppy/pet puppies',
@@ -263,6 +270,10 @@ BEFORE = (
         'a view of ',
     ),
 )
+MOODS = (  # adjectives that say nothing which a picture could miss
+    'quiet silent peaceful lonely cosy mysterious magical dreamy lovely pretty charming dramatic gentle romantic epic '
+    'cute funny realistic vivid old-fashioned famous perfect wonderful serene'
+).split()
 AFTER = (
     *(
         ', high quality',
@@ -275,6 +286,9 @@ AFTER = (
         ', masterpiece',
     ),
     *(', very beautiful', ', cartoon style', ', colorful', ', peaceful', ', photo', ', 4k', ', digital art'),
+    *(', dramatic lighting', ', so pretty', ', highly detailed', ', cinematic', ', minimalist', ', wallpaper', ', wow'),
+    *(', very quiet', ', silence', ', vibes', ' pls', ', my favourite place', ', like in a dream'),
+    ', for my grandmother',
 )
 
 # %% ../../nbs/world/phrases.ipynb #dcd66f10
@@ -350,7 +364,6 @@ def groups_of(
     heap = {}
     for s in talk.scene.subjects:
         heap.setdefault((s.kind, s.color, s.size), []).append(s)
-    kinds = [k for k, _, _ in heap]
     out = []
     for (kind, _, size), members in heap.items():
         chances = dict(
@@ -359,7 +372,8 @@ def groups_of(
             side=0.3,
             depth=0.22 if members[0].depth == 'far' else 0.12,
         )
-        chances['color'] = max(chances['color'], kinds.count(kind) > 1)  # else "a cat and a cat"
+        alike = sum(k == kind and z == size for k, _, z in heap) > 1
+        chances['color'] = max(chances['color'], alike)  # else "a cat and a cat"
         every = dict(color=1, size=size != 'normal', side=1, depth=1)
         said = {f for f, p in (every if talk.all else chances).items() if shared(members, f) and talk.maybe(p)}
         out.append(Group(tuple(members), frozenset(said)))
@@ -383,6 +397,9 @@ def counted(talk: Talk, n: int, noun: str) -> str:
     return f'{pick(talk.rng, NUMBERS[1])} {noun}' if talk.maybe(0.1) else article(noun)
 
 
+CLOTHES = 'jacket', 'dress', 'raincoat', 'sweater', 'shirt', 'cloak'
+
+
 def behind_noun(talk: Talk, s: Subject, many: bool) -> str:
     "A colour that follows its noun."
     forms = [f'that {"are" if many else "is"} {s.color}', f'in {s.color}']
@@ -391,7 +408,7 @@ def behind_noun(talk: Talk, s: Subject, many: bool) -> str:
             f'in a {s.color} coat',
             f'with {article(s.color)} coat',
             f'wearing {s.color}',
-            f'in {article(s.color)} jacket',
+            f'in {article(s.color)} {pick(talk.rng, CLOTHES)}',
         ] * (not many)
     return pick(talk.rng, forms)
 
@@ -412,6 +429,7 @@ def noun_phrase(
     late = 'color' in g.said and not bare and talk.maybe(0.3 if s.kind == 'person' else 0.08)
     if 'color' in g.said and not late:
         adjectives.append(talk.word(COLORED[s.color]) if talk.maybe(0.2) or talk.held else s.color)
+    adjectives = [pick(talk.rng, MOODS)] * talk.maybe(0.04) + adjectives
     phrase = ' '.join([*adjectives, noun_of(talk, s.kind, many)])
     if many or not bare:
         phrase = counted(talk, len(g.members), phrase)
@@ -432,8 +450,37 @@ def apart(talk: Talk, g: Group) -> str:
     return f'{noun_phrase(talk, alike)[0]}, {join(where)}'
 
 
+def one_and_other(talk: Talk, g: Group) -> str:
+    "Two of which one is here and one there; '' where nothing tells them apart."
+    f = next((f for f in shuffled(talk.rng, ['side', 'depth']) if not shared(g.members, f)), None)
+    if len(g.members) != 2 or f is None:
+        return ''
+    alike, table_ = Group(g.members, g.said & {'color', 'size'}), dict(side=SIDE, depth=DEPTH)[f]
+    talk.things += [replace(Group((s,), alike.said).thing(), **{f: getattr(s, f)}) for s in g.members]
+    first, second = (talk.word(table_[getattr(s, f)]) for s in g.members)
+    return f'{noun_phrase(talk, alike)[0]}, one {first} and {pick(talk.rng, ("one", "the other"))} {second}'
+
+
+def two_of_a_kind(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A phrase; the groups that are left
+    "Two of a kind in different colours told together, as in 'two dogs, one black and one white'; '' where none are."
+    single = [g for g in groups if len(g.members) == 1 and 'color' in g.said and 'size' not in g.said]
+    kinds = [g.first.kind for g in single]
+    kind = next((k for k in kinds if kinds.count(k) == 2), None)
+    if kind is None:
+        return '', groups
+    pair = [g for g in single if g.first.kind == kind]
+    talk.things += [Thing(kind, g.first.color) for g in pair]
+    a, b = (g.first.color for g in pair)
+    one = pick(talk.rng, (f'one {a} and one {b}', f'{article(a)} one and {article(b)} one', f'one {a}, the other {b}'))
+    phrase = f'{pick(talk.rng, NUMBERS[2])} {noun_of(talk, kind, True)}{pick(talk.rng, (", ", ": "))}{one}'
+    return phrase, [g for g in groups if g not in pair]
+
+
 def said_of(talk: Talk, g: Group, bare: bool = False) -> str:
     "A group in one phrase, demanded as it is said."
+    if not talk.all and not bare and not {'side', 'depth'} & g.said and talk.maybe(0.25):
+        if told := one_and_other(talk, g):
+            return told
     if talk.all and len(g.members) > 1 and not {'side', 'depth'} <= g.said:
         return apart(talk, g)
     talk.things.append(g.thing())
@@ -490,8 +537,11 @@ def told_relation(talk: Talk, a: Group, b: Group, relation: str) -> str:
         return f'{pa} {said} {pb}'
     if way < 0.86:
         return f'{said} {pb} {pick(talk.rng, ("is", "there is", "we see", "stands"))} {pa}'
-    it = 'it' if len(b.members) == 1 else 'them'
-    return f'{pb}{pick(talk.rng, (" with ", " and ", ", "))}{pa} {said} {it}'
+    it, its = ('it', 'its') if len(b.members) == 1 else ('them', 'their')
+    where = f'{said} {it}'
+    if relation in ('left of', 'right of') and talk.maybe(0.6) and not talk.held:
+        where = f'{pick(talk.rng, ("to", "on"))} {its} {relation.split()[0]}'
+    return f'{pb}{pick(talk.rng, (" with ", " and ", ", "))}{pa} {where}'
 
 
 def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A phrase; the groups that are left
@@ -520,11 +570,38 @@ def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A ph
     return told_relation(talk, a, b, pick(talk.rng, choices)), others
 
 
+def chained(talk: Talk, groups: list[Group]) -> str:
+    "Three different things in two relations, as in 'a cat beside a dog, the dog behind a car'; '' where it can't be."
+    named = [plain(g) for g in groups]
+    if len(named) != 3 or any(len(g.members) > 1 for g in named) or len({g.first.kind for g in named}) < 3:
+        return ''
+    a, b, c = named
+    first, again = relations_of(a.first, b.first), talk.maybe(0.5)
+    second = relations_of((b if again else a).first, c.first)
+    if not (first and second):
+        return ''
+    first, second = pick(talk.rng, first), pick(talk.rng, second)
+    talk.things += [g.thing() for g in named]
+    talk.relations += [(ref_of(a), first, ref_of(b)), (ref_of(b if again else a), second, ref_of(c))]
+    pa, pb, pc = (noun_phrase(talk, g)[0] for g in named)
+    one, two = talk.word(RELATED[first]), talk.word(RELATED[second])
+    if again:
+        the = f'the {NOUNS[b.first.kind].known[0].partition("/")[0]}'
+        link, verb = pick(talk.rng, (', ', ' and ', ', and ')), pick(talk.rng, (' ', ' is '))
+        return f'{pa} {one} {pb}{link}{the}{verb}{two} {pc}'
+    return f'{pa} {one} {pb} and {two} {pc}'
+
+
 def subjects_in_words(talk: Talk) -> str:
     "Everything that stands in the scene; '' where there is nothing."
     groups, parts = groups_of(talk), []
     if len(groups) > 1 and not talk.all and talk.maybe(0.35):
-        phrase, groups = related(talk, groups)
+        phrase, left = (chained(talk, groups), []) if talk.maybe(0.3) else ('', groups)
+        if not phrase:
+            phrase, left = related(talk, groups)
+        parts, groups = parts + [phrase] * bool(phrase), left
+    elif len(groups) > 1 and not talk.all and talk.maybe(0.6):
+        phrase, groups = two_of_a_kind(talk, groups)
         parts += [phrase] * bool(phrase)
     parts += [said_of(talk, g) for g in groups]
     return (
@@ -580,6 +657,8 @@ def land_in_words(talk: Talk) -> str:
             phrase = described(phrase, talk.word(LOOKS[told['weather']]))
         else:
             after.append(talk.word(WEATHER[told['weather']]))
+    if talk.maybe(0.06):
+        phrase = described(phrase, pick(talk.rng, MOODS))
     return ' '.join([phrase, *shuffled(talk.rng, after)])
 
 
@@ -713,7 +792,7 @@ def dressed(talk: Talk, text: str) -> str:
     "Words around a caption that ask for nothing, capitals and stops."
     if not talk.all or talk.maybe(0.3):
         text = pick(talk.rng, BEFORE) + text if talk.maybe(0.22) and not re_opens(text) else text
-        text += pick(talk.rng, AFTER) * talk.maybe(0.12)
+        text += pick(talk.rng, AFTER) * talk.maybe(0.18)
     if talk.maybe(0.3):
         text = '. '.join(s[:1].upper() + s[1:] for s in text.split('. ')) + '.' * talk.maybe(0.6)
     return text.upper() if talk.maybe(0.01) else text
@@ -799,9 +878,9 @@ def misspelt(
     text: str,  # A caption
     rng: random.Random,  # Source of chance
 ) -> str:
-    "A caption with a slip in one of its words of five letters and more, if it has any."
+    "A caption with a slip in one of its words of four letters and more, if it has any."
     parts = text.split(' ')
-    long = [i for i, w in enumerate(parts) if len(w) > 4 and w.isalpha()]
+    long = [i for i, w in enumerate(parts) if len(w) > 3 and w.isalpha()]
     if not long:
         return text
     i = pick(rng, long)
