@@ -108,9 +108,10 @@ def recipe() -> str:
     "The commands that made the shipped weights."
     runs = []
     for stage in ('vae', 'clip', 'unet'):
-        ran = nano['training'][stage]
-        line = f'minisd train {stage} --out runs/long --steps {ran["updates"]}'
-        runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage)}'.rstrip())
+        for k, ran in enumerate(sittings(nano['training'][stage])):
+            out = f'runs/long{k or ""}' + f' --begin runs/long{k - 1 or ""}' * (k > 0)
+            line = f'minisd train {stage} --out {out} --steps {ran["updates"]}'
+            runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage, ran["config"])}'.rstrip())
     commands = '\n'.join(runs)
     return (
         f'The shipped weights are the preset\'s, stage by stage, longer and on more pictures; this takes '
@@ -118,14 +119,19 @@ def recipe() -> str:
     )
 
 
-def changes(stage: str) -> str:
-    "Options for what the long run's recipe has otherwise than the preset's."
+def sittings(told: dict) -> list[dict]:
+    "A stage's trainings, the first one first."
+    return [*(sittings(told['before']) if 'before' in told else []), told]
+
+
+def changes(stage: str, now: dict) -> str:
+    "Options for what a configuration of the long run has otherwise than the preset's."
     from minisd.base.core import to_dict
     from minisd.train import recipe as preset
 
-    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile', 'watch'}
-    was, now = to_dict(preset(stage, 'nano')), nano['training'][stage]['config']
-    other = {k: v for k, v in now.items() if was[k] != v and k not in told}
+    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile', 'watch', 'begin'}
+    was = to_dict(preset(stage, 'nano'))
+    other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 
 

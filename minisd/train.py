@@ -39,6 +39,7 @@ from .training.cache import Latents, cache_texts, encode, encode_texts
 from .training.config import TrainConfig
 from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts
 from .training.folder import finished, fits, kept, open_run, place, plain_data, room, to_mirror
+from .training.parts import begin_with, take_over
 from .training.run import Run
 from .training.supervision import UNetTrainer, label_places, locator_loss
 from .unet import CrossAttention, ModelConfig, UNet, position_embedding
@@ -855,7 +856,10 @@ def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) ->
     train, val = make.pairs(cfg)
     tok = make.tokenizer(cfg) if 'tok' in needs else None
     torch.manual_seed(cfg.seed)
-    job = StageJob(cfg, stage.begin(make.mc, tok), train, val, tok=tok, sampling=sampling, **parts)
+    new = stage.begin(make.mc, tok)
+    if cfg.begin:
+        begin_with(new, stage.name, cfg.begin)
+    job = StageJob(cfg, new, train, val, tok=tok, sampling=sampling, **parts)
     if not job.streamed and (sides := stage.sides(cfg, size)):
         job.latents = make.latents(job.vae, cfg, sides)
     return job
@@ -919,6 +923,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     with room(out), kept(out, mirror, procs.is_main_process):
         with procs.main_process_first():
             before = open_run(out, mirror, now, anyway) if procs.is_main_process else 0.0
+            if procs.is_main_process and (begin := cfgs[names[0]].begin):
+                take_over(begin, out, names)
         why = ' because '.join(map(str, pick_dtype(device)))
         say(f'training {", ".join(names)} ({preset}) on {device}, precision {why}, into {out}', flush=True)
         make = Maker(out, size.model, now['data'], procs)

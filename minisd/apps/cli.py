@@ -834,6 +834,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
     minutes: float | None = None,  # stop cleanly after so many minutes
     batch: int | None = None,  # pictures a micro-batch; None: the preset's
     seed: int = 0,  # all randomness follows from it
+    begin: str | None = None,  # model whose weights it begins with; what isn't trained is taken from it
     anyway: bool = False,  # go on even if configuration, data or seed are other than the stored ones
     reading: partial = None,
     set: Annotated[list[str], typer.Option(metavar='FIELD=VALUE', help='a field listed below; may be repeated')] = [],
@@ -849,6 +850,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
     from minisd.train import train
 
     options = dict(stage=stage, preset=preset, out=out, data=data, steps=steps, minutes=minutes, batch=batch, seed=seed)
+    options |= dict(begin=begin)
     more = parse_set(set)
     if bad := more.keys() & {*options, 'anyway'}:
         raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')

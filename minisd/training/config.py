@@ -49,6 +49,7 @@ class TrainConfig(Upkeep, StreamConfig):
     clip_norm: float = setting(0.5, 'largest gradient norm', 0)
     ema: float = setting(0.9999, 'decay of the averaged weights, after its own warm-up', 0, 1)
     seed: int = setting(0, 'all randomness follows from it')
+    begin: str | None = setting(None, 'model whose weights it begins with; what is not trained is taken from it')
     flip: float = setting(0.5, 'probability of a mirrored picture, its caption with it', 0, 1)
     pictures: int = setting(20_000, 'training pictures, where the world is drawn', **COUNT)
     variants: int = setting(3, 'captions a picture', **COUNT)

@@ -11,7 +11,8 @@ __all__ = ['TIME', 'PLACE', 'LAND', 'WEATHER', 'ONLY', 'LOOKS', 'IT_IS', 'IT_IS_
            'ref_of', 'plain', 'told_relation', 'related', 'chained', 'subjects_in_words', 'choose_frame', 'sunny',
            'phrases_of', 'described', 'land_in_words', 'hour_in_words', 'things_first', 'scene_first', 'land_first',
            'hour_first', 'sentences', 'keywords', 'side_by_side', 'empty_scene', 'denials', 'dressed', 're_opens',
-           'Caption', 'tell', 'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'held_phrases']
+           'Caption', 'tell', 'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown',
+           'held_phrases']
 
 # %% ../../nbs/world/phrases.ipynb #24bf8157
 import random
@@ -888,6 +889,34 @@ def misspelt(
     k = 1 + int(rng.random() * (len(w) - 2))
     parts[i] = pick(rng, (w[:k] + w[k + 1 :], w[:k] + w[k] + w[k:], w[:k] + w[k + 1] + w[k] + w[k + 2 :]))
     return ' '.join(parts)
+
+# %% ../../nbs/world/phrases.ipynb #359a0df0
+def made_up(rng: random.Random) -> str:
+    "A word that doesn't exist, most likely: two or three syllables, sometimes with an ending of English."
+    heads, vowels = (
+        'b c d f g h j k l m n p qu r s t v w z bl br ch cl dr fl gr pl sh st tr'.split(),
+        'a e i o u ee oa'.split(),
+    )
+    tails, ends = ('', '', 'l', 'm', 'n', 'r', 'rk', 'sp', 't', 'x'), ('', '', '', 'y', 'ish', 'er', 's', 'ed', 'ing')
+    word = ''.join(pick(rng, heads) + pick(rng, vowels) for _ in range(pick(rng, (1, 2, 2))))
+    return word + pick(rng, heads) + pick(rng, vowels[:5]) + pick(rng, tails) + pick(rng, ends)
+
+
+def with_unknown(
+    text: str,  # A caption
+    rng: random.Random,  # Source of chance
+) -> str:
+    "A caption and a word nobody knows: before or behind it, beside what it shows, or as a quality of something."
+    parts, word = text.split(' '), made_up(rng)
+    nouns = [i for i, w in enumerate(parts) if w.lower() in ('a', 'an', 'the', 'two', 'three')]
+    way = pick(rng, ('before', 'behind', 'beside', 'quality', 'quality'))
+    if way == 'quality' and nouns:
+        i = pick(rng, nouns)
+        parts[i] = 'a' if parts[i] == 'an' else parts[i]
+        return ' '.join([*parts[: i + 1], word, *parts[i + 1 :]])
+    if way == 'beside':
+        return text + ' ' + pick(rng, (f'and a {word}', f'with a {word}', f'and some {word}'))
+    return f'{word}, {text}' if way == 'before' else f'{text}, ' + pick(rng, (word, f'{word} style', f'by {word}'))
 
 # %% ../../nbs/world/phrases.ipynb #715358f2
 def held_phrases() -> list[str]:
