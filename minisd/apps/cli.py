@@ -10,8 +10,8 @@ __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 
            'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl',
            'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
            'prepare_source', 'parse_set', 'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan',
-           'ask_prompts', 'evaluate', 'fit_sampler', 'import_files', 'print_anything', 'in_words', 'error_line', 'run',
-           'main']
+           'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files', 'print_anything', 'in_words',
+           'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -1006,6 +1006,31 @@ def fit_sampler(
     with owned(pipe.folder):
         fit_sampling(pipe, [i['text'] for i in some], to_unit(torch.stack([i['image'] for i in some])), seed=seed)
         print(write_json(pipe.folder / 'sampling.json', pipe.sampling))
+
+# %% ../../nbs/apps/cli.ipynb #9695da1e
+@command(LABORATORY, 'minisd export nano --format onnx --out playground/', name='export')
+def export_model(
+    model: str = 'nano',  # a shipped model, a folder, or user/name on the Hub
+    *,
+    format: str = 'onnx',  # the only one so far
+    out: Path,  # folder to write
+):
+    """Write a model for programs without torch: its networks as ONNX, with all that sampling needs.
+
+    A picture of the files is compared with torch's, from the same noise.
+    """
+    from minisd.base.core import choice, read_json
+    from minisd.base.notes import quiet
+    from minisd.sampling.export import MANIFEST, difference, export, open_files
+
+    choice('--format', format, ('onnx',))
+    pipe = open_pipeline(model, 'float32')
+    folder = export(pipe, out)
+    files = read_json(folder / MANIFEST)['files']
+    with quiet():
+        off = difference(pipe, open_files(folder), 'a picture')
+    print(f'{folder}: {len(files) + 1} files, {sum(f["bytes"] for f in files.values()) / 1e6:.1f} MB')
+    print(f'beside torch: latents differ by {off["latents"]:.0e} at most, pixels by {off["levels"]} of 255 levels')
 
 # %% ../../nbs/apps/cli.ipynb #3258456f
 @command(
