@@ -236,7 +236,7 @@ class CrossAttention(nn.Module):
     ) -> Tensor:  # (b, n, d)
         heads = lambda h: rearrange(h, 'b n (h d) -> b h n d', h=self.heads)
         q, k, v = heads(self.to_q(x)), heads(self.to_k(ctx)), heads(self.to_v(ctx))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask(mask))
+        out = F.scaled_dot_product_attention(q, k, v, key_mask(mask))
         return self.to_out(rearrange(out, 'b h n d -> b n (h d)'))
 
 
