@@ -258,6 +258,7 @@ class Stage:
     sides: Callable = lambda cfg, size: set()  # sides(cfg, size) -> of the pictures whose latents are needed
     settle: Callable | None = None  # settle(job), once it is trained
     publish: Callable | None = None  # publish(job, out), into the run's folder
+    job: Callable | None = None  # job(cfg, make, sampling), where it isn't made as for the three
 
 
 STAGES: dict[str, Stage] = {}  # by name, in the order of training
@@ -878,7 +879,7 @@ def run_stage(
         if main:
             print(f'{stage.name}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
-    job = make_job(stage, cfg, make, sampling)
+    job = stage.job(cfg, make, sampling) if stage.job else make_job(stage, cfg, make, sampling)
     model = train_stage(stage, job, ck, **kw)
     if not (ck / 'final').is_dir() or read_json(ck / 'final' / 'trainer.json')['step'] < cfg.steps:
         return False

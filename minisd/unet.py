@@ -230,11 +230,14 @@ class UNet(Pretrained, nn.Module):
         ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
         mask: Tensor | None = None,  # (b, m) bool, True where there is a token
         inside: list | None = None,  # gets the coarsest features of the way up, before they grow
+        more: Tensor | None = None,  # (b, 4 · channels) what else to say beside the time
     ) -> Tensor:  # (b, c, h, w) velocity, float32
         "The velocity at `x` and `t`, given the caption."
         temb = self.time(time_embedding(t, self.cfg.channels))
         if self.pooled:
             temb = temb + self.pooled(ctx[:, 0])
+        if more is not None:
+            temb = temb + more
         for block in self.ctx:
             ctx = block(ctx, mask)
         h = self.conv_in(x)

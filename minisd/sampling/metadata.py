@@ -58,11 +58,13 @@ def open_for(
     "The pipeline that made a file; `ValueError` in one line if its weights are other ones."
     dtype = getattr(torch, choice('dtype', s.get('dtype'), ('float32', 'bfloat16', 'float16')))
     pipe = Pipeline.from_pretrained(s['model'] if model is None else model, dtype)
-    if s.get('model_hash') != pipe.model_hash:
-        raise ValueError(
-            f'{path} was made with weights {s.get("model_hash")}, and those of {pipe.name} are {pipe.model_hash}: '
-            'name the right folder with --model'
-        )
+    for what, was, now in (
+        ('weights', s.get('model_hash'), pipe.model_hash),
+        ('a flow map', s.get('map_hash'), pipe.map_hash if 'map_hash' in s else None),
+    ):
+        if was != now:
+            says = f'{path} was made with {what} {was}, and {what.removeprefix("a ")} of {pipe.name} is {now}'
+            raise ValueError(f'{says}: name the right folder with --model')
     pipe.threads = s.get('threads')
     return pipe
 
