@@ -158,9 +158,10 @@ def sample_time(
     shift: float = 1.0,  # see `shift_time`
     generator: torch.Generator | None = None,
 ) -> Tensor:  # (n,) in [0, 1]
-    "Draw training times (arXiv:2403.03206 section 3.1 and eq. (23))."
+    "Draw training times (arXiv:2403.03206 section 3.1 and eq. (23)), one from each n-th of what can be drawn."
     choice('time sampling', kind, ('uniform', 'logit_normal'))
-    t = torch.rand(n, generator=generator) if kind == 'uniform' else torch.randn(n, generator=generator).sigmoid()
+    u = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n  # in [0, 1)
+    t = u if kind == 'uniform' else torch.special.ndtri(u.clamp(1e-6, 1 - 1e-6)).sigmoid()
     return shift_time(t, shift)
 
 # %% ../nbs/03_flow.ipynb #cfab657a

@@ -30,7 +30,7 @@ from .base.core import to_unit, write_atomic, write_json
 from .base.settings import check_settings, setting
 from .base.viz import grid, in_notebook
 from .base.vocabulary import Vocabulary
-from .clip import CLIP, Tokenizer, clip_loss
+from .clip import CLIP, CrossAttention, Tokenizer, clip_loss
 from .flow import SOLVERS, drop_condition, flow_loss, sample, sample_time
 from .pictures.augment import augment, draw_augmentation
 from .pictures.stream import Stream, clip_updates, picture_latents, unet_updates, vae_updates
@@ -42,7 +42,7 @@ from .training.folder import finished, fits, kept, open_run, place, plain_data, 
 from .training.parts import begin_with, take_over
 from .training.run import Run
 from .training.supervision import UNetTrainer, label_places, locator_loss
-from .unet import CrossAttention, ModelConfig, UNet, position_embedding
+from .unet import ModelConfig, UNet, position_embedding
 from .vae import VAE, edge_loss, kl_loss, kl_weight, recon_loss
 from .world.asks import judge
 
@@ -419,7 +419,7 @@ class CLIPTrainer(nn.Module):
         ids, mask, k = *(rearrange(v, 'b k n -> (b k) n') for v in (ids, mask)), ids.shape[1]
         states, txt = self.clip.encode_text(ids, mask)
         guess = self.sketch(states, mask) if self.sketch else None
-        read = self.reader(states, mask) if self.reader else None
+        read = self.reader(self.clip.slots(states, mask)) if self.reader else None
         apart = lambda v: rearrange(v, '(b k) ... -> b k ...', k=k)
         return self.clip.encode_image(x), apart(txt), self.clip.scale, None if guess is None else apart(guess), read
 
@@ -470,7 +470,7 @@ def clip_network(job: StageJob) -> CLIPTrainer:
     require(known or not job.cfg.sketch, 'stage clip: a sketch (TrainConfig.sketch) needs a trained VAE and latents')
     says = 'attributes=… asks what captions of the world say, and is for unmirrored pictures of it: leave it out'
     require(not job.cfg.attributes or not job.streamed and job.train.asks and not job.cfg.flip, f'stage clip: {says}')
-    reader = Reader(c.width, c.heads) if job.cfg.attributes else None
+    reader = Reader(c.width, c.slots) if job.cfg.attributes else None
     if not job.cfg.sketch:
         return CLIPTrainer(job.model, None, reader)
     sketch = Sketch(c.width, c.heads, job.vae.cfg.latent_channels, job.vae.cfg.latent_size)
@@ -627,12 +627,14 @@ def unet_loss(job: StageJob) -> Callable:
     "Flow matching on latents; of the world's, what stands where, too."
 
     @torch.no_grad()
-    def states(words, mask):
-        return words.float() if words.is_floating_point() else job.clip.encode_text(words.long(), mask)[0]
+    def context(words, mask):
+        if words.is_floating_point():  # kept states
+            return job.clip.with_slots(words.float(), mask)
+        return job.clip.context(words.long(), mask)
 
     def loss(net, b, step):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
-        given = x1, b['x0'], b['t'], states(b['words'], b['mask']), b['mask']
+        given = x1, b['x0'], b['t'], *context(b['words'], b['mask'])
         if not job.cfg.located:
             return flow_loss(net, *given).mean(), {}
         told = {}

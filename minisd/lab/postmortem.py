@@ -178,7 +178,7 @@ FINDINGS |= dict(
         'one pooled vector as context',
         'a state a token, with a mask',
         ('01_clip', 'CLIP'),
-        good='return self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n]',
+        good='return self.with_slots(self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n])',
         bad='return self.encode_text(ids, mask)[1][:, None], mask[:, :1]',
     ),
     drop_per_batch=Finding(

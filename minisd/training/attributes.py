@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..unet import CrossAttention
+from ..base.core import require
 from ..world.asks import RELATIONS, Ask, named
 from ..world.scenes import COLORS, DEPTHS, KINDS, MOST, SIDES, SIZES, TERRAINS, TIMES, WEATHERS
 
@@ -71,27 +71,23 @@ def label_captions(
 
 # %% ../../nbs/training/attributes.ipynb #0c617b2a
 class Reader(nn.Module):
-    "Reads an ask from a caption's states by cross-attention."
+    "Reads an ask from a caption's slots."
 
-    def __init__(self, dim: int, heads: int, depth: int = 2):
+    def __init__(
+        self,
+        dim: int,  # width of the slots
+        slots: int,  # how many the text tower has
+    ):
         super().__init__()
-        self.queries = nn.Parameter(0.5 * torch.randn(1 + len(KINDS), dim))
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth))
-        self.attns = nn.ModuleList(CrossAttention(dim, dim, heads) for _ in range(depth))
-        mlp = lambda: nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
-        self.mlps = nn.ModuleList(mlp() for _ in range(depth))
-        self.norm = nn.LayerNorm(dim)
+        need = 1 + len(KINDS)
+        says = f'attributes=… asks {need} slots what a caption says, and this CLIP has {slots}: leave it out'
+        require(slots == need, says)
         self.scene = nn.ModuleList(nn.Linear(dim, 1 + len(v)) for v in SCENE.values())
         self.denied = nn.Linear(dim, len(DENIED))
         self.kinds = nn.Linear(dim, 1 + MOST + len(MARKS))
 
-    def forward(self, ctx: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        "ctx (b, m, dim), mask (b, m) -> logits of each field of `SCENE`, of what is denied, of counts and marks."
-        x = self.queries.expand(len(ctx), -1, -1)
-        for norm, attn, mlp in zip(self.norms, self.attns, self.mlps):
-            x = x + attn(norm(x), ctx, mask)
-            x = x + mlp(x)
-        x = self.norm(x)
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        "x (b, 17, dim) -> logits of each field of `SCENE`, of what is denied, of counts and marks."
         count, marks = self.kinds(x[:, 1:]).split([1 + MOST, len(MARKS)], -1)
         out = {f: head(x[:, 0]) for f, head in zip(SCENE, self.scene)}
         return out | dict(denied=self.denied(x[:, 0]), count=count, marks=marks)

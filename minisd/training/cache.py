@@ -190,6 +190,12 @@ def cache_texts(
     tok: Tokenizer,
     texts: list[str],  # n captions
 ) -> tuple[Tensor, Tensor]:  # states (n, m, d) float16; mask (n, m) bool
-    "States of captions."
+    "What the UNet reads of captions: the states of tokens, and slots."
     ids, mask = tok(texts)
-    return encode_texts(clip, ids, mask), mask
+    states, device = encode_texts(clip, ids, mask), clip.logit_scale.device
+    with torch.no_grad():
+        parts = [
+            clip.with_slots(s.to(device).float(), m.to(device)) for s, m in zip(states.split(256), mask.split(256))
+        ]
+    ctx, mask = (torch.cat(v).cpu() for v in zip(*parts))
+    return ctx.half(), mask

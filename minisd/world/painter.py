@@ -9,14 +9,14 @@ __all__ = ['paint_patch', 'rim_of', 'air_before', 'paint_subject', 'paint_fog', 
 # %% ../../nbs/world/painter.ipynb #ab572b04
 from PIL import Image, ImageFilter
 
-from .landscape import SUBJECT_TINT, Stage, paint_clouds, paint_land, paint_sun
+from .landscape import SUBJECT_TINT, Scenery, paint_clouds, paint_land, paint_sun
 from .layout import REACH, Spot, spots
 from .scenes import FLYING, WET, Scene, Subject, scene_of
 from .shapes import PAINT, SHAPES, WHITE, Pen, mix
 
 # %% ../../nbs/world/painter.ipynb #6541bd8b
 def paint_patch(
-    st: Stage,  # Drawn on in place
+    st: Scenery,  # Drawn on in place
     kind: str,  # Who stands there
     at: Spot,  # Where
     far: float,  # How much haze lies over it
@@ -49,7 +49,7 @@ def rim_of(
 
 # %% ../../nbs/world/painter.ipynb #ea461280
 def air_before(
-    st: Stage,  # The picture
+    st: Scenery,  # The picture
     far: bool,  # Whether the subject is
 ) -> tuple[tuple, float]:  # Its colour, and how much of it there is
     "What lies between us and a subject."
@@ -58,7 +58,7 @@ def air_before(
 
 
 def paint_subject(
-    st: Stage,  # Drawn on in place
+    st: Scenery,  # Drawn on in place
     s: Subject,  # Whom to draw
     at: Spot,  # Where
 ) -> Image.Image:  # Its outline on the whole canvas, an 'L' picture
@@ -85,7 +85,7 @@ def paint_subject(
 
 # %% ../../nbs/world/painter.ipynb #ec921f09
 def paint_fog(
-    st: Stage,  # Drawn on in place
+    st: Scenery,  # Drawn on in place
 ):
     "A veil over the land and three banks in it."
     rng, h, c = st.rng('fog'), st.horizon, st.fog
@@ -98,7 +98,7 @@ def paint_fog(
 
 
 def paint_fall(
-    st: Stage,  # Drawn on in place
+    st: Scenery,  # Drawn on in place
 ):
     "Flakes or streaks in front of everything."
     rng, p, night = st.rng('fall'), st.pen, st.scene.time == 'night'
@@ -138,7 +138,7 @@ def draw(
 ) -> Image.Image:  # RGB
     "Draw any scene at any size; the same arguments give the same pixels."
     check_size(size)
-    st = Stage(scene, size, seed)
+    st = Scenery(scene, size, seed)
     paint_sun(st)
     paint_clouds(st)
     paint_land(st)

@@ -19,7 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..base.core import WEIGHTS, Pretrained, autocast, generator, machine, pick_dtype, to_unit, write_json
-from .asks import Reading, Seen, everything, judge
+from .asks import Reading, Sight, everything, judge
 from .dataset import World
 from .layout import spots
 from .scenes import COLORS, DEPTHS, KINDS, SIZES, TERRAINS, TIMES, WEATHERS, Scene, scene_of
@@ -179,7 +179,7 @@ def readings(
     for k, r, c in peaks.nonzero().tolist():
         names = {a: PLACE[a][place[a][k, r, c]] for a in PLACE}
         x, y = at[k, :, r, c].tolist()
-        things[k].append(Seen(**names, x=x, y=y))
+        things[k].append(Sight(**names, x=x, y=y))
     return [Reading(*values, tuple(seen)) for *values, seen in zip(*whole.values(), things)]
 
 # %% ../../nbs/world/probe.ipynb #ebc26d85
@@ -209,8 +209,8 @@ def read(
 # %% ../../nbs/world/probe.ipynb #d2650269
 def pairs(
     scene: Scene,  # What should be there
-    things: tuple[Seen, ...],  # What is read
-) -> list[Seen | None]:  # One a subject, in their order; None: there is nothing that could be it
+    things: tuple[Sight, ...],  # What is read
+) -> list[Sight | None]:  # One a subject, in their order; None: there is nothing that could be it
     "Which thing is which subject."
     left, given, middles = list(things), {}, [at.middle for at in spots(scene, 0)]
     gap = lambda k, t: max(abs(middles[k][0] - t.x), abs(middles[k][1] - t.y))

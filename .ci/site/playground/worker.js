@@ -71,11 +71,11 @@ const twice = values => {
 
 // velocity(x, t): with guidance, both captions' in one call; the first half of states and mask is the empty one's.
 function field(states, mask, guidance) {
-  const { latents, states: [n, width] } = model.manifest;
+  const { latents, tokens, states: [n, width] } = model.manifest;
   const velocity = (x, t, k, from) => ask('velocity', {
     x: ['float32', x, [k, ...latents]], t: ['float32', new Float32Array(k).fill(t), [k]],
     ctx: ['float32', states.subarray(from * n * width, (from + k) * n * width), [k, n, width]],
-    mask: ['bool', mask.subarray(from * n, (from + k) * n), [k, n]],
+    mask: ['bool', mask.subarray(from * tokens, (from + k) * tokens), [k, tokens]],
   });
   return async (x, t) => {
     if (!isGuided(guidance, t)) return velocity(x, t, 1, 1);
@@ -85,7 +85,7 @@ function field(states, mask, guidance) {
 }
 
 async function encode(texts) {
-  const n = model.manifest.states[0], all = texts.map(t => model.tokenizer.encode(t));
+  const n = model.manifest.tokens, all = texts.map(t => model.tokenizer.encode(t));
   const ids = BigInt64Array.from(all.flatMap(e => e.ids), BigInt), mask = Uint8Array.from(all.flatMap(e => e.mask));
   const states = await ask('text', { ids: ['int64', ids, [texts.length, n]], mask: ['bool', mask, [texts.length, n]] });
   return { states, mask, cut: all.at(-1).cut };
