@@ -26,7 +26,7 @@ run: .venv/.dev          # run notebooks and save their outputs: make run NB=nbs
 lab: .venv/.dev          # run an experiment whole: make lab NB=captions; make lab alone lists them
 	python .ci/lab.py $(or $(NB),--help)
 
-docs: .venv/.dev         # the site, from the notebooks as they are saved, into _docs/
+docs: .venv/.dev         # the site, from the notebooks as they are saved, into _docs/; with npm also the playground
 	python -W ignore .ci/site/build.py
 
 clean:                   # everything that can be made again

@@ -13,10 +13,11 @@ import browser
 
 root = Path(__file__).resolve().parents[1]
 CABIN, DEER, BALLOON = (
-    'a red cabin left of a lake at sunset',
-    'a white deer in the forest at night, in fog',
-    'a yellow balloon over mountains at dawn',
+    'a red cabin by a lake at sunset',
+    'a deer in a foggy forest at night',
+    'a yellow balloon over the mountains at dawn',
 )
+SIDE = 128  # of the shipped model's pictures
 # what the page shows on the way
 WATCH = '''window.seen = { steps: [], previews: 0 };
 addEventListener('securitypolicyviolation', e => console.error('policy violated:', e.violatedDirective, e.blockedURI));
@@ -140,7 +141,7 @@ class Page:
         done = (
             f"document.querySelectorAll('#tiles img.sharp').length == {n} && document.querySelector('#running').hidden"
         )
-        drawn = "[...document.querySelectorAll('#tiles img')].every(i => i.naturalWidth >= 64)"
+        drawn = f"[...document.querySelectorAll('#tiles img')].every(i => i.naturalWidth >= {SIDE})"
         self.until(what, f'{done} && {drawn}', seconds)
 
     def expected(self, *texts: str):
@@ -153,7 +154,7 @@ class Page:
         self.pg.mouse.move(2, 2)
         self.pg.wait_for_timeout(300)
         self.pg.screenshot(path=self.shots / f'page_{name}.png')
-        assert (size := (self.shots / f'page_{name}.png').stat().st_size) < 300_000, f'{name}: {size} bytes'
+        assert (size := (self.shots / f'page_{name}.png').stat().st_size) < 600_000, f'{name}: {size} bytes'
 
 
 def drive(p: Page, server: Server):
@@ -276,6 +277,7 @@ def gallery(p: Page):
 def other_settings(p: Page):
     "What was set for a picture comes back with it, and the picture, too."
     pg = p.pg
+    own = pg.evaluate("fetch('config').then(r => r.json()).then(c => c.defaults)")
     p.type('steps', 20)
     p.type('cfg_scale', 7.5)
     pg.select_option('#solver', index=1)
@@ -290,7 +292,11 @@ def other_settings(p: Page):
     p.made('made', 1)
     pg.locator('#cards .use').last.click()
     got = [p.value(i) for i in ('prompt', 'negative_prompt', 'steps', 'cfg_scale', 'seed', 'n')]
-    assert got == [CABIN, '', '11', '3', '42', '1'] and pg.is_checked('#lock') and p.focus() == 'prompt', got
+    assert (
+        got == [CABIN, '', str(own['steps']), f'{own["cfg_scale"]:g}', '42', '1']
+        and pg.is_checked('#lock')
+        and p.focus() == 'prompt'
+    ), got
     assert p.value('guidance_interval') == '' and not pg.is_checked('#zero_star')
     p.says('restored', 'announce', 'seed 42')
     p.button('Generate').click()
@@ -346,10 +352,10 @@ def save(p: Page):
     name, file = got.value.suggested_filename, p.shots / 'saved.png'
     got.value.save_as(file)
     s, size = in_file(file), Image.open(file).size
-    assert name == 'a-red-cabin-left-of-a-lake-at-sunset-42.png' and (s['prompt'], s['seed'], size) == (
+    assert name == 'a-red-cabin-by-a-lake-at-sunset-42.png' and (s['prompt'], s['seed'], size) == (
         CABIN,
         42,
-        (64, 64),
+        (SIDE, SIDE),
     ), (name, s)
     file.unlink()
     p.note(f'saved {name}: {s["prompt"]!r}, seed {s["seed"]}')
@@ -382,7 +388,7 @@ def unknown(p: Page):
     pg = p.pg
     assert pg.locator('#size optgroup[label=untrained] option').count() == pg.locator('#size option').count() - 1 > 0
     for prompt, says in (
-        ('a red cat by a lake', 'nano never saw: cat. It knows, for example: '),
+        ('a red zebra by a lake', 'nano never saw: zebra. It knows, for example: '),
         ('🐱 asdfgh', 'nano knows none of these words: 🐱, asdfgh; the picture will not show them. Try: '),
     ):
         p.type('prompt', prompt)

@@ -111,14 +111,15 @@ class Page:
         self.pg.wait_for_timeout(300)
         self.box.screenshot(path=self.shots / f'widget_{name}.png')
         size = (self.shots / f'widget_{name}.png').stat().st_size
-        assert size < 200_000, f'{name}: {size} bytes'
+        assert size < 400_000, f'{name}: {size} bytes'
 
 
 def drive(p: Page, url: str, folder: Path):
     pg = p.pg
     pg.goto(f'{url}/lab/tree/try.ipynb?reset')
     pg.wait_for_selector('.jp-NotebookPanel .jp-Cell', timeout=60_000)
-    pg.wait_for_function("document.body.innerText.includes('Python 3')", timeout=30_000)
+    # a kernel's name is shown before it is there, and cells that run then are lost
+    pg.wait_for_function("document.body.innerText.includes('| Idle')", timeout=60_000)
     pg.locator('.jp-NotebookPanel .jp-Cell').first.click()
     pg.get_by_role('menuitem', name='Run', exact=True).click()
     pg.get_by_text('Run All Cells', exact=True).click()
@@ -147,15 +148,15 @@ def ideas(p: Page):
 
 def unknown(p: Page):
     "Words that the model never saw are named."
-    p.type(p.named('prompt', 'textarea'), 'a red cat left of a lake')
+    p.type(p.named('prompt', 'textarea'), 'a red zebra by a lake')
     p.button('Generate').click()
-    p.until('unknown word', 'Note: nano never saw: cat. It knows, for example: ')
+    p.until('unknown word', 'Note: nano never saw: zebra. It knows, for example: ')
     p.shot('unknown')
-    p.type(p.named('prompt', 'textarea'), 'a red cabin left of a lake at sunset')
+    p.type(p.named('prompt', 'textarea'), 'a red cabin by a lake at sunset')
 
 
 def generate(p: Page):
-    p.type(p.named('prompt', 'textarea'), 'a red cabin left of a lake at sunset')
+    p.type(p.named('prompt', 'textarea'), 'a red cabin by a lake at sunset')
     before = float(p.number('guidance').input_value())
     p.named('guidance', '.noUi-handle').focus()
     p.pg.keyboard.press('ArrowRight')
@@ -166,13 +167,13 @@ def generate(p: Page):
     p.type(p.number('steps'), 8)
     p.button('Generate').click()
     p.until('generate', f"sunset', 8 steps, guidance {before + 0.5:g}")
-    p.pg.wait_for_function("document.querySelector('img.minisd-image').naturalWidth == 320")
+    p.pg.wait_for_function("document.querySelector('img.minisd-image').naturalWidth == 384")
     p.type(p.named('prompt', 'textarea'), 'a boat on a lake at night')
     p.type(p.number('pictures'), 4)
     p.button('Generate').click()
     p.until('four pictures', 'seeds 42 to 45')
     assert not p.box.locator('.minisd-offers').is_visible()
-    assert len(p.natural('gallery')) == 2 and p.natural('image')[0] > 320, (p.natural('gallery'), p.natural('image'))
+    assert len(p.natural('gallery')) == 2 and p.natural('image')[0] > 384, (p.natural('gallery'), p.natural('image'))
     p.shot('generate')
 
 
@@ -196,14 +197,14 @@ def stop(p: Page):
 
 def history(p: Page):
     p.box.locator('.minisd-gallery').get_by_role('button').last.click()
-    p.until('history', "'a red cabin left of a lake at sunset', 8 steps")
+    p.until('history', "'a red cabin by a lake at sunset', 8 steps")
     got = (
         p.named('prompt', 'textarea').input_value(),
         p.number('steps').input_value(),
         p.named('seed', 'input').input_value(),
         p.number('pictures').input_value(),
     )
-    assert got == ('a red cabin left of a lake at sunset', '8', '42', '1'), got
+    assert got == ('a red cabin by a lake at sunset', '8', '42', '1'), got
     p.named('seed', 'input').fill('1')
     p.button('dice').click()
     p.pg.wait_for_function('e => e.value != "1"', arg=p.named('seed', 'input').element_handle())
@@ -215,7 +216,7 @@ def errors(p: Page):
     p.type(p.named('prompt', 'textarea'), '')
     p.button('Generate').click()
     p.until('empty prompt', 'prompt is empty: say in a few words')
-    p.type(p.named('prompt', 'textarea'), 'a red cabin left of a lake at sunset')
+    p.type(p.named('prompt', 'textarea'), 'a red cabin by a lake at sunset')
     p.type(p.number('steps'), 0)
     p.button('Generate').click()
     p.until('steps 0', 'steps is 0: it must be a whole number from 1 to 1000')
@@ -225,7 +226,7 @@ def errors(p: Page):
     p.button('Generate').click()
     p.until('long prompt', 'these words are not used')
     p.shot('long')
-    p.type(p.named('prompt', 'textarea'), 'a red cabin left of a lake at sunset')
+    p.type(p.named('prompt', 'textarea'), 'a red cabin by a lake at sunset')
 
 
 def grid(p: Page):
@@ -247,7 +248,7 @@ def trajectory(p: Page):
     p.button('Generate').click()
     p.until('one more', "sunset', 8 steps")
     p.box.get_by_role('tab', name='Trajectory').click()
-    p.pg.wait_for_function("document.querySelector('img.minisd-frame')?.naturalWidth == 320", timeout=20_000)
+    p.pg.wait_for_function("document.querySelector('img.minisd-frame')?.naturalWidth == 384", timeout=20_000)
     p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 8 of 8')", timeout=20_000)
     p.box.locator('.widget-tab-contents .noUi-handle').focus()
     for _ in range(4):

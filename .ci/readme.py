@@ -24,7 +24,10 @@ LINK = re.compile(r'(?<=\]\()[^)\s#:]+(?=[)#])|(?<=src=")[^":]+(?=")')
 MARK = re.compile(r'^<!-- /?\w+ -->\n?', re.M)
 FLAG = re.compile(r'^#\|.*\n?', re.M)
 PAGE = 1000  # words of README
-NUMBERS = 'no one two three four five six seven eight nine ten'.split()
+NUMBERS = (
+    'no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen '
+    'eighteen nineteen twenty'
+).split()
 
 
 def result(name: str) -> dict:
@@ -34,15 +37,16 @@ def result(name: str) -> dict:
 def limits() -> str:
     "What the pictures above it are, and what the model that drew them can't do."
     nano, (seconds, machine) = result('nano'), (result('bench')[k] for k in ('seconds', 'machine'))
-    names = 'TERRAINS', 'TIMES', 'WEATHERS', 'SIDES', 'KINDS', 'COLORS'
-    terrains, times, weathers, sides, kinds, colours = (NUMBERS[len(getattr(scenes, n))] for n in names)
+    names, side = ('TERRAINS', 'TIMES', 'WEATHERS', 'KINDS', 'COLORS', 'SIZES'), tables.side('nano')
+    terrains, times, weathers, kinds, colours, sizes = (NUMBERS[len(getattr(scenes, n))] for n in names)
     return (
-        f'**Limits.** These are pictures of `nano`, the small preset: 64 × 64 pixels, {millions(nano["parameters"])} M '
+        '**Limits.** These are pictures of `nano`, the small preset: '
+        f'{side} × {side} pixels, {millions(nano["parameters"])} M '
         f'parameters, {seconds["sampling: as by default, one picture"]["median"]:.1f} s a picture on '
-        f'{machine["cores"]} cores ({machine["cpu"]}). It knows one drawn world and captions in that world\'s manner: '
-        f'{terrains} terrains, {times} times of day, {weathers} kinds of weather, up to {sides} subjects of {kinds} '
-        f'kinds in {colours} colours. Other words mean little to it, and what a caption leaves open it makes up, such '
-        'as the rain over the first cabin.'
+        f'{machine["cores"]} cores ({machine["cpu"]}). It knows one drawn world: {terrains} terrains, {times} times of '
+        f'day, {weathers} kinds of weather, up to {NUMBERS[scenes.MOST]} subjects of {kinds} kinds in {colours} '
+        f'colours and {sizes} sizes, and the [words](nbs/world/phrases.ipynb) that people have for these. It says '
+        'which other words it never saw; what a prompt leaves open it makes up.'
     )
 
 
@@ -51,29 +55,36 @@ def millions(parts: dict) -> str:
 
 
 def scores() -> str:
-    "One score, by attribute, beside what the probe reads from real pictures."
-    nano = result('nano')
-    names = dict(scene='time, terrain, weather', subject='subject', colour='its colour', side='left, middle or right')
-    names |= dict(depth='near or far')
-    rows = '\n'.join(f'| {name} | {nano["score"][k]:.1%} | {nano["ceiling"][k]:.1%} |' for k, name in names.items())
+    "How often pictures show all that was asked, the hand-written prompts first; beside it the world's own painter."
+    suite = result('suite')
+    names = {
+        'hand-written': 'as people wrote them',
+        'training grammar': 'as training says it, of new scenes',
+        'phrases held out': 'in words that training never says',
+        'combinations held out': 'of colours, weathers, crowds that training never shows',
+    }
+    rows = []
+    for k, name in names.items():
+        r = suite['distances'][k]
+        w = r['whole_prompt']
+        rows.append(f'| {name} | {w["score"]:.1%} | {r["atoms"]["score"]:.1%} | {r["ceiling"]:.1%} |')
+    table = '\n'.join(rows)
+    n = suite['distances']['hand-written']['whole_prompt']['n']
     return (
-        f'| right | nano | real pictures |\n|---|---|---|\n{rows}\n\n'
-        f'For {nano["settings"]["captions"]:,} captions that training never saw: what a small network, the probe, '
-        'reads back from the pictures, and from real ones.'
+        f'| prompts | whole | each demand | of the world\'s own pictures |\n|---|---|---|---|\n{table}\n\n'
+        f'*Whole*: the picture shows everything that its prompt asks for, and nothing more. {n} prompts were written '
+        'by hand; a small network, the probe, reads the pictures, and the world\'s own in the last column.'
     )
 
 
 def training() -> str:
     "What training takes, from the smallest to what nobody has done yet."
-    (nano, t), (short, s) = ((r, r['training']) for r in (result('nano'), result('nano_15min')))
-    base = dict(zip(('vae', 'clip', 'unet'), tables.sizes('base')))
+    t, base = result('nano')['training'], dict(zip(('vae', 'clip', 'unet'), tables.sizes('base')))
     hours = sum(r['hours'] for r in result('plan')['rows'] if r['preset'] == 'base')
     return (
-        f'Training `nano` takes {s["minutes"]:.1f} minutes on {s["machine"]["cores"]} cores and gets '
-        f'{short["score"]["subject"]:.0%} of the subjects right; the weights in the package took {t["minutes"]:.0f} '
-        f'minutes and get {nano["score"]["subject"]:.0%}. The large preset, `base`, has the architecture of our first '
-        f'version, **v1**: 512 × 512 pixels, {millions(base)} M parameters, by computation {hours:.0f} hours on a '
-        'free Colab T4. It is tested, not yet trained.'
+        f'Training the weights in the package took {t["minutes"]:.0f} minutes on {tables.on(t["machine"])}. The large '
+        f'preset, `base`, has the architecture of our first version, **v1**: 512 × 512 pixels, {millions(base)} M '
+        f'parameters, by computation {hours:.0f} hours on a free Colab T4. It is tested, not yet trained.'
     )
 
 

@@ -16,7 +16,7 @@ def read(name: str) -> dict:
     return read_json(root / 'data' / 'results' / f'{name}.json')
 
 
-nano, short = read('nano'), read('nano_15min')  # the shipped model; the preset as it is
+nano, asked = read('nano'), read('suite')  # the shipped model, and what it made of the suite
 bench, speed, train = read('bench'), read('sample_bench'), read('train_bench')
 sweep, captioned, v1 = read('sweep'), read('captions'), read('v1')
 load, beside, spun = read('serve_bench'), read('serve_apart'), read('threads_bench')
@@ -62,7 +62,26 @@ def sizes(preset: str) -> tuple[int, ...]:
         return tuple(map(count_params, (VAE(mc.vae), CLIP(mc.clip), UNet(mc.unet))))
 
 
+def side(preset: str) -> int:
+    "Side of a preset's pictures, in pixels."
+    from minisd.train import PRESETS
+
+    return PRESETS[preset].model.vae.image_size
+
+
 # ---- the model
+
+
+def whole_prompts() -> str:
+    "The share of hand-written prompts that are drawn right."
+    return f'{asked["distances"]["hand-written"]["whole_prompt"]["score"]:.0%}'
+
+
+def suite() -> str:
+    "What the model makes of the suite."
+    from minisd.measuring.suite import suite_table
+
+    return suite_table(asked, 'nano')
 
 
 def results() -> str:
@@ -85,30 +104,34 @@ def facts() -> str:
     )
 
 
-def quick() -> str:
-    "What the preset as it is reaches, and the shipped weights' longer run."
-    t, r, runs = short['training'], short['score'], []
+def recipe() -> str:
+    "The commands that made the shipped weights."
+    runs = []
     for stage in ('vae', 'clip', 'unet'):
-        ran = nano['training'][stage]
-        line = f'minisd train {stage} --out runs/long --steps {ran["updates"]}'
-        runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage)}'.rstrip())
+        for k, ran in enumerate(sittings(nano['training'][stage])):
+            out = f'runs/long{k or ""}' + f' --begin runs/long{k - 1 or ""}' * (k > 0)
+            line = f'minisd train {stage} --out {out} --steps {ran["updates"]}'
+            runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage, ran["config"])}'.rstrip())
     commands = '\n'.join(runs)
     return (
-        f'`minisd train --preset nano` as it is takes {t["minutes"]:.1f} minutes on {on(t["machine"])} and reaches a '
-        f'mean of {r["mean"]:.3f}, scene {r["scene"]:.3f}, subject {r["subject"]:.3f}, VAE {short["vae"]["psnr"]:.1f} '
-        'dB ([nano_15min.json](data/results/nano_15min.json)). The shipped weights are the same preset, stage by '
-        f'stage, longer and on more pictures:\n\n```sh\n{commands}\n```'
+        f'The shipped weights are the preset\'s, stage by stage, longer and on more pictures; this takes '
+        f'{nano["training"]["minutes"]:.0f} minutes on {on(nano["training"]["machine"])}:\n\n```sh\n{commands}\n```'
     )
 
 
-def changes(stage: str) -> str:
-    "Options for what the long run's recipe has otherwise than the preset's."
-    from minisd.base.core import to_dict
-    from minisd.train import recipe
+def sittings(told: dict) -> list[dict]:
+    "A stage's trainings, the first one first."
+    return [*(sittings(told['before']) if 'before' in told else []), told]
 
-    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile'}
-    was, now = to_dict(recipe(stage, 'nano')), nano['training'][stage]['config']
-    other = {k: v for k, v in now.items() if was[k] != v and k not in told}
+
+def changes(stage: str, now: dict) -> str:
+    "Options for what a configuration of the long run has otherwise than the preset's."
+    from minisd.base.core import to_dict
+    from minisd.train import recipe as preset
+
+    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile', 'watch', 'begin'}
+    was = to_dict(preset(stage, 'nano'))
+    other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 
 
@@ -136,14 +159,16 @@ def presets() -> str:
 
     head, rows = 'preset | picture, pixels | latent | VAE | CLIP | UNet | words and pieces | tokens of a caption', []
     for name, mc in ((k, p.model) for k, p in PRESETS.items()):
-        side, latent = mc.vae.image_size, mc.unet.sample_size
-        shape = f'{side} × {side}', f'{latent} × {latent} × {mc.vae.latent_channels}'
+        pixels, latent = mc.vae.image_size, mc.unet.sample_size
+        shape = f'{pixels} × {pixels}', f'{latent} × {latent} × {mc.vae.latent_channels}'
         parts = (f'{n / 1e6:.2f} M' for n in sizes(name))
         rows.append([f'`{name}`', *shape, *parts, f'{mc.clip.vocab_size:,}', mc.clip.length])
-    return (
-        f'{md(head, rows)}\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions '
-        f'than there is room for, and has {nano["parameters"]["clip"] / 1e6:.2f} M.'
+    shipped, room = nano['parameters']['clip'], sizes('nano')[1]
+    fewer = (
+        '\n\nCLIP grows with its vocabulary: the shipped `nano` found fewer words in its captions than there is room '
+        f'for, and has {shipped / 1e6:.2f} M.'
     )
+    return md(head, rows) + fewer * (shipped < room)
 
 
 # ---- sampling and times
@@ -199,18 +224,16 @@ RECIPE = 'the recipe: 75% of the updates in the first phase'
 
 def times() -> str:
     "How long things take where they were measured."
-    t, s, base, waited = nano['training'], short['training'], speed['base'], seconds()
-    right = lambda r: f'{r["score"]["mean"]:.3f} of attributes right'
+    t, base, waited = nano['training'], speed['base'], seconds()
     update = lambda name: f'{updates()[name]["seconds"]:.0f} s'
     here = on(bench['machine'])
     steps, fastest = f'{base["steps"]} guided steps of the UNet', min(r['seconds'] for r in base['rows'])
     rows = [
         ('`minisd generate`, from the command to the saved picture', '`nano`', f'{waited["start"]:.1f} s', here)
-        + ('one picture of 64 × 64',),
+        + (f'one picture of {side("nano")} × {side("nano")}',),
         ('a picture more', '`nano`', f'{waited["default"]:.2f} s', here, f'{bench["default_steps"]} steps'),
-        ('`minisd train --preset nano`', '`nano`', f'{s["minutes"]:.1f} minutes', on(s['machine']), right(short)),
-        ('the shipped weights, the same run longer', '`nano`', f'{t["minutes"]:.0f} minutes', on(t['machine']))
-        + (right(nano),),
+        ('training of the shipped weights', '`nano`', f'{t["minutes"]:.0f} minutes', on(t['machine']))
+        + (f'{whole_prompts()} of prompts by hand are drawn right',),
         (steps, '`base`', f'{fastest:.1f} s', on(base['machine']), 'random weights: only the time means something'),
         ('an update of the UNet, 8 pictures of 512 × 512', '`base`', update('+ channels_last'), on(train['machine']))
         + ('a CPU is no place to train it',),
@@ -348,7 +371,8 @@ def verdicts() -> str:
 def record(what: str, says: str, result: dict, time: str, seed, file: str, command: str) -> list:
     "A row: what was measured, in a line, how long it took, with which seed, on what, when, and how."
     m, day = result['machine'], result['date'].replace('-', '‑')
-    hardware, made = f'{m["cores"]} cores, {m["gpu"] or m["cpu"]}', f'{result["commit"]}<br>{day}'
+    older = ' †' * (result['date'] < nano['date'])
+    hardware, made = f'{m["cores"]} cores, {m["gpu"] or m["cpu"]}', f'{result["commit"]}<br>{day}{older}'
     return [what, says, time, seed, hardware, made, f'[{file}](data/results/{file})<br>{command}']
 
 
@@ -363,17 +387,17 @@ def minutes(parts: list[dict]) -> str:
 
 
 def models() -> list[list]:
-    "What the models reach."
-    t, s, f, c = nano['training'], short['training'], whole['flow'], whole['clip']['text_to_image']
-    reached = f'{nano["score"]["mean"]:.3f} of attributes right, of real pictures {nano["ceiling"]["mean"]:.3f}'
+    "What the model reaches."
+    t, f, c = nano['training'], whole['flow'], whole['clip']['text_to_image']
+    reached = f'{whole_prompts()} of prompts by hand are drawn right as a whole'
     trained, seed = f'training {t["minutes"]:.0f} minutes', t['unet']['config']['seed']
-    fast, first = f'training {s["minutes"]:.1f} minutes', s['unet']['config']['seed']
     quality = f'VAE {whole["vae"]["psnr"]:.1f} dB, CLIP R@1 {c["1"]:.3f}, flow loss {f["mean"]:.3f}'
-    took, command = f'{whole["seconds_per_picture"]:.2f} s a picture', again('release RUN nano_15min')
-    plain = f'{short["score"]["mean"]:.3f} of attributes right'
+    took, drawn = f'{whole["seconds_per_picture"]:.2f} s a picture', f'{asked["minutes"]:.0f} minutes'
+    parts = f'mean of GenEval\'s six abilities {asked["geneval"]:.3f}'
+    command = '`minisd evaluate nano --suite`'
     return [
         record('`nano`, shipped', reached, nano, trained, seed, 'nano.json', again('release RUN')),
-        record('`nano`, the preset as it is', plain, short, fast, first, 'nano_15min.json', command),
+        record('the suite', parts, asked, drawn, asked['settings']['seed'], 'suite.json', command),
         record('evaluation', quality, whole, took, whole['settings']['seed'], 'evaluation.json', '`minisd evaluate`'),
     ]
 
@@ -424,7 +448,9 @@ def studies() -> list[list]:
 def records() -> str:
     "Every result file in a row."
     head = 'result | in a line | time | seed | hardware | commit, date | file, made by'
-    return md(head, [*models(), *speeds(), *loads(), *studies()])
+    rows = [*models(), *speeds(), *loads(), *studies()]
+    older = '† Older than the shipped weights: where it is about `nano`, about the one before, of pictures of 64 × 64.'
+    return md(head, rows) + f'\n\n{older}' * any('†' in r[5] for r in rows)
 
 
 # ---- the site's pages
@@ -455,7 +481,7 @@ def gallery() -> str:
     "Pictures with the settings that their files hold."
     cells = []
     for f, s in pictures():
-        prompt, size = escape(s['prompt']), 'width="64" height="64" loading="lazy"'
+        prompt, size = escape(s['prompt']), f'width="{s["width"]}" height="{s["height"]}" loading="lazy"'
         cells.append(
             f'<figure><img src="figures/gallery/{f.name}" {size} alt="{prompt}, as nano draws it">'
             f'<figcaption>{prompt}<small>{f.name}: seed {s["seed"]}, {s["num_inference_steps"]} steps '

@@ -31,6 +31,7 @@ PRELOAD = (
     'tokenizers torch typer execnb.shell nbdev.frontmatter nbdev.process'
 ).split()
 LIMIT = 30 * 60  # seconds of a job, after which it hangs
+SITE = 'test_site', 'test_playground'  # files of tests that want the site, or what was made for it
 SLOW = re.compile(r'^#\|\s*slow\b', re.M)
 
 
@@ -139,13 +140,13 @@ def checks() -> list[Job]:
 
 
 def tests(slow: bool, site: bool) -> list[Job]:
-    "Files of tests, without those marked `slow` or those alone; the site's after the site, if it is built."
+    "Files of tests, without those marked `slow` or those alone; those in `SITE` after the site, if it is built."
     marks, run = 'slow' if slow else 'not slow', []
     for p in sorted((ROOT / '.ci').glob('test_*.py')):
         if slow and 'pytest.mark.slow' not in p.read_text():
             continue
         command = [sys.executable, '-m', 'pytest', '-q', '--durations=3', '--durations-min=3', '-m', marks, name(p)]
-        run.append(Job(name(p), command, ('site',) if site and p.stem == 'test_site' else ()))
+        run.append(Job(name(p), command, ('site',) if site and p.stem in SITE else ()))
     return run
 
 
@@ -230,6 +231,8 @@ def main() -> int:
     from minisd.base.core import machine, pick_dtype
 
     todo = [j for j in jobs(a.what) if not a.names or any(n in j.name for n in a.names)]
+    for j in todo:
+        j.after = tuple(n for n in j.after if n in {k.name for k in todo})  # what isn't run is not waited for
     (dtype, why), m = pick_dtype('cpu'), machine()
     print(
         f'{len(todo)} jobs, {a.jobs} at a time, on {m["cpu"]}, {m["cores"]} cores, '

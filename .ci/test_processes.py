@@ -27,7 +27,6 @@ SET = dict(
     warmup=1,
     optimizer='adamw',
     lr=1e-3,
-    flip=0.5,
     accumulate=2,
     validation=16,
 )
@@ -40,7 +39,7 @@ from dataclasses import replace
 import minisd.train as t
 nano = t.PRESETS['nano']
 m = nano.model
-vae, clip, unet = replace(m.vae, channels=(16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
+vae, clip, unet = replace(m.vae, channels=(16, 16, 32)), replace(m.clip, layers=1), replace(m.unet, channels=16)
 small = replace(m, vae=vae, clip=clip, unet=unet)
 t.PRESETS['nano'] = replace(nano, model=small, sampling=t.Sampling(steps=2, solver='euler'))
 """
@@ -145,9 +144,9 @@ def test_a_stream_is_shared_and_goes_on(tmp_path, capsys):
                 info = tarfile.TarInfo(f'{i:03d}.{end}')
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-    options = dict(data=str(tmp_path / 'pictures.tar'), holdout=0.2, buffer=16)
+    options = dict(data=str(tmp_path / 'pictures.tar'), holdout=0.2, buffer=16, flip=0.5)
     train(tmp_path / '1', 'vae', **options)
-    cut = ['--data', options['data'], *fields(holdout=0.2, buffer=16), '--minutes', '0']
+    cut = ['--data', options['data'], *fields(holdout=0.2, buffer=16, flip=0.5), '--minutes', '0']
     launched(tmp_path / '2', *cut, stage='vae')
     train(tmp_path / '2', 'vae', **options)
     assert 'going on after 1 updates' in capsys.readouterr().out

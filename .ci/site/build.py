@@ -20,6 +20,7 @@ from pathlib import Path
 import finish
 import front
 import nbformat
+import play
 from nbdev.config import get_config
 from nbformat.v4 import new_markdown_cell
 from reference import Examples, Names, definitions, entry, parameters  # noqa: F401, the last for the tests
@@ -408,6 +409,7 @@ def main() -> int:
     shutil.rmtree(out, ignore_errors=True)
     (work / 'html').rename(out)
     (out / '.nojekyll').touch()
+    play.into(out)
     if problems:
         print('\n'.join(problems), file=sys.stderr)
     print(f'_docs/index.html: {time.time() - t:.0f} s' + (', with the faults above' if status or problems else ''))

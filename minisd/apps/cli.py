@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 'DAILY', 'OWN', 'LABORATORY', 'LAST', 'DEMO',
-           'WRONG_KIND', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command', 'own_option',
-           'command', 'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name', 'out_names',
-           'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged', 'sheet',
-           'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl', 'typed_lines', 'repl',
-           'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions', 'prepare_source', 'parse_set',
-           'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan', 'evaluate', 'fit_sampler',
-           'import_files', 'print_anything', 'in_words', 'error_line', 'run', 'main']
+           'HOW', 'WRONG_KIND', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command',
+           'own_option', 'command', 'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name',
+           'out_names', 'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged',
+           'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl',
+           'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
+           'prepare_source', 'parse_set', 'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan',
+           'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files', 'print_anything', 'in_words',
+           'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -266,7 +267,7 @@ def options(
     """Make pictures from words with a latent diffusion model that was written from scratch.
     A small trained one, nano, is inside the package, so this works at once:
 
-    minisd generate "a red cabin left of a lake at sunset"
+    minisd generate "a red cabin by a lake at sunset"
     """
 
 # %% ../../nbs/apps/cli.ipynb #7793fb14
@@ -425,8 +426,7 @@ def sheet(
 # %% ../../nbs/apps/cli.ipynb #679285e4
 @command(
     DAILY,
-    'minisd generate "a red cabin left of a lake at sunset" --seed 42\n'
-    'minisd generate prompts.txt --n 4 --out pictures/',
+    'minisd generate "a red cabin by a lake at sunset" --seed 42\nminisd generate prompts.txt --n 4 --out pictures/',
     request=REQUEST,
     saving='minisd.apps.surfaces:Saving',
 )
@@ -601,14 +601,14 @@ def repl(
 
 # %% ../../nbs/apps/cli.ipynb #4e500f77
 DEMO = [
-    'a red cabin left of a lake at sunset',
-    'a yellow hot-air balloon in the middle, in the foreground, in the mountains at dawn in clear weather',
-    'a blue sailboat on the right, nearby, on the sea at noon under a clear sky',
-    'a white deer in the center, nearby, at night by a forest in fog',
-    'an orange tree on the left and a purple tower on the right, far away, in the hills at noon in clear weather',
-    'a black cabin in the middle, nearby, in falling snow on an overcast day, on a plain',
-    'a green bird on the left, nearby, among sand dunes at sunset in clear weather',
-    'a red boat on the right, in the distance, and a yellow person on the left, nearby, by a lake at dawn in the rain',
+    'a red cabin by a lake at sunset',
+    'two white cats in the snow',
+    'a yellow balloon over the mountains at dawn',
+    'a blue boat on the sea at noon',
+    'a deer in a foggy forest at night',
+    'three red flowers in front of a windmill',
+    'a black horse and a white dog in a field, it is raining',
+    'a person in a blue coat between two tents in the desert',
 ]
 
 
@@ -834,6 +834,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
     minutes: float | None = None,  # stop cleanly after so many minutes
     batch: int | None = None,  # pictures a micro-batch; None: the preset's
     seed: int = 0,  # all randomness follows from it
+    begin: str | None = None,  # model whose weights it begins with; what isn't trained is taken from it
     anyway: bool = False,  # go on even if configuration, data or seed are other than the stored ones
     reading: partial = None,
     set: Annotated[list[str], typer.Option(metavar='FIELD=VALUE', help='a field listed below; may be repeated')] = [],
@@ -849,6 +850,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
     from minisd.train import train
 
     options = dict(stage=stage, preset=preset, out=out, data=data, steps=steps, minutes=minutes, batch=batch, seed=seed)
+    options |= dict(begin=begin)
     more = parse_set(set)
     if bad := more.keys() & {*options, 'anyway'}:
         raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
@@ -891,28 +893,80 @@ def make_plan(
     print(show_plan(plan(stage, preset, gpu, size, headroom), images, utilisation))
 
 # %% ../../nbs/apps/cli.ipynb #92a6741b
+HOW = 'seed', 'steps', 'guidance', 'batch'  # what of an evaluation's options prompts have, too
+
+
+def ask_prompts(
+    models: list[str],
+    prompts: Path | None,  # file; None: the suite
+    config: partial,  # an `EvaluateConfig`
+    n: int | None,  # pictures a prompt
+    out: Path | None,
+):
+    "Ask models for pictures of prompts, print what is right, and write it down."
+    from minisd.base.core import home, write_json
+    from minisd.base.notes import note
+    from minisd.base.settings import settings
+    from minisd.measuring import suite as whole
+    from minisd.measuring.prompts import Asking, ask, load_prompts, reader, table, words_unknown
+
+    if extra := [k for k in config.keywords if k not in HOW]:
+        word = settings(config.func)[min(extra)].name_for('cli').replace('_', '-')
+        raise ValueError(f'--{word} is for held-out pairs: leave it out, or leave --prompts and --suite out')
+    if n is not None:
+        config = partial(config, n=settings(Asking)['n'].check(n, '--n'))
+    how, asked = Asking(**config.keywords), load_prompts(prompts) if prompts else []
+    pipes, see, results = [open_pipeline(m) for m in models], reader(), []
+    for m, pipe in zip(models, pipes):
+        unknown = words_unknown(pipe, asked)
+        for text in unknown[:5]:
+            note(text)
+        if len(unknown) > 5:
+            note(f'and {len(unknown) - 5:,} more such lines: the JSON has them under "warnings"')
+        results.append(dict(model=m) | (ask(pipe, asked, how, see) if prompts else whole.suite(pipe, how)))
+        print((table if prompts else whole.suite_table)(results[-1], pipe.name))
+    if out and not prompts:
+        files = whole.write_suite(results, out)
+    elif out:
+        data = results[0] if len(results) == 1 else dict(results=results)
+        files = [write_json(out if out.suffix == '.json' else home(out) / 'prompts.json', data)]
+    for f in files if out else ():
+        print(f)
+
+# %% ../../nbs/apps/cli.ipynb #501d3df4
 @command(
     LABORATORY,
-    'minisd evaluate nano runs/nano --out evaluation/',
+    'minisd evaluate nano runs/nano --out evaluation/\nminisd evaluate nano --prompts mine.jsonl --n 4',
     config='minisd.measuring.evaluation:EvaluateConfig',
 )
 def evaluate(
     models: list[str] | None = None,  # shipped models, folders, or user/name on the Hub; None: nano
     *,
     config: partial,
+    prompts: Path | None = None,  # JSON lines with a prompt and what it demands; asked in place of held-out pairs
+    suite: bool = False,  # ask the suite's prompts in place of held-out pairs
+    n: int | None = None,  # held-out captions; with prompts or the suite, pictures a prompt; None: 500, or 1
     out: Path | None = None,  # folder for JSON, table and figure; or a .json file
 ):
-    "Measure VAE, CLIP, velocity and pictures on held-out pairs, of several models side by side."
+    """Measure VAE, CLIP, velocity and pictures on held-out pairs, of several models side by side.
+
+    With --prompts it asks prompts of your own, with --suite the project's, and judges every picture.
+    """
     from minisd.base.settings import settings
     from minisd.measuring.evaluation import comparison, write
     from minisd.measuring.evaluation import evaluate as measure
 
+    if prompts and suite:
+        raise ValueError('--prompts and --suite: the suite has prompts of its own, so give one of them')
     if out:
-        check_out(out if out.suffix == '.json' else out / 'evaluation.json', pictures=False)
+        name = 'suite' if suite else 'prompts' if prompts else 'evaluation'
+        check_out(out if out.suffix == '.json' else out / f'{name}.json', pictures=False)
+    if prompts or suite:
+        return ask_prompts(models or ['nano'], prompts, config, n, out)
     of_data = {*settings(resolve_name(SOURCE)), 'holdout', 'class_column'}
     asked = {k: v for k, v in config.keywords.items() if k in of_data}
     read_with(config.keywords.get('data', 'world'), partial(config.func, **asked))
-    cfg, models = config(), models or ['nano']
+    cfg, models = config(**{} if n is None else dict(n=settings(config.func)['n'].check(n, '--n'))), models or ['nano']
     for m in models:
         open_pipeline(m)  # say what is wrong with any before the first is measured
     results = [measure(m, cfg) for m in models]
@@ -952,6 +1006,31 @@ def fit_sampler(
     with owned(pipe.folder):
         fit_sampling(pipe, [i['text'] for i in some], to_unit(torch.stack([i['image'] for i in some])), seed=seed)
         print(write_json(pipe.folder / 'sampling.json', pipe.sampling))
+
+# %% ../../nbs/apps/cli.ipynb #9695da1e
+@command(LABORATORY, 'minisd export nano --format onnx --out playground/', name='export')
+def export_model(
+    model: str = 'nano',  # a shipped model, a folder, or user/name on the Hub
+    *,
+    format: str = 'onnx',  # the only one so far
+    out: Path,  # folder to write
+):
+    """Write a model for programs without torch: its networks as ONNX, with all that sampling needs.
+
+    A picture of the files is compared with torch's, from the same noise.
+    """
+    from minisd.base.core import choice, read_json
+    from minisd.base.notes import quiet
+    from minisd.sampling.export import MANIFEST, difference, export, open_files
+
+    choice('--format', format, ('onnx',))
+    pipe = open_pipeline(model, 'float32')
+    folder = export(pipe, out)
+    files = read_json(folder / MANIFEST)['files']
+    with quiet():
+        off = difference(pipe, open_files(folder), 'a picture')
+    print(f'{folder}: {len(files) + 1} files, {sum(f["bytes"] for f in files.values()) / 1e6:.1f} MB')
+    print(f'beside torch: latents differ by {off["latents"]:.0e} at most, pixels by {off["levels"]} of 255 levels')
 
 # %% ../../nbs/apps/cli.ipynb #3258456f
 @command(

@@ -185,7 +185,7 @@ LIMITS = dict(  # least and most, where this server allows less than the pipelin
     height=(1, 9999),
 )
 DEFAULTS = dict(seed=42)  # where they are other than the pipeline's
-EXAMPLE = dict(prompt='a red cabin left of a lake at sunset', steps=11, cfg_scale=3.0, seed=42)
+EXAMPLE = dict(prompt='a red cabin by a lake at sunset', steps=11, cfg_scale=3.0, seed=42)
 ALLOWED = {name: allowed(s, *LIMITS.get(name, ())) for name, s in FIELDS.items()}
 
 
@@ -247,7 +247,7 @@ class Made(BaseModel):
     generation_time_s: Annotated[float, Field(description='seconds of sampling')]
     queue_time_s: Annotated[float, Field(description='seconds of waiting before')]
     warnings: Annotated[
-        list[str], Field(description='a line each, such as: nano never saw: cat. It knows, for example: boat, tree.')
+        list[str], Field(description='a line each, such as: nano never saw: zebra. It knows, for example: boat, tree.')
     ]
 
 
@@ -593,7 +593,9 @@ class Config(BaseModel):
     solvers: Annotated[list[str], Field(examples=[['euler', 'fitted']])]
     sizes: Annotated[
         list[str],
-        Field(description='WIDTHxHEIGHT to offer; any multiples in the limits can be asked for', examples=[['64x64']]),
+        Field(
+            description='WIDTHxHEIGHT to offer; any multiples in the limits can be asked for', examples=[['128x128']]
+        ),
     ]
     defaults: Annotated[
         dict, Field(description="the model's measured best", examples=[dict(steps=11, cfg_scale=3.0, seed=42, n=1)])
@@ -688,7 +690,7 @@ async def cancel(request: Request, id: str):
     return dict(id=id, cancelled=True)
 
 # %% ../../nbs/apps/serve.ipynb #54b3630a
-OPENAI = dict(model='nano', prompt=EXAMPLE['prompt'], n=1, size='64x64', response_format='b64_json')
+OPENAI = dict(model='nano', prompt=EXAMPLE['prompt'], n=1, size='128x128', response_format='b64_json')
 
 
 class OpenAI(Body):
@@ -722,7 +724,7 @@ def described(*status: int, example: dict) -> dict:
 
 DRAW = 2**31  # seeds to draw from: small enough for anything that reads the answer
 ALIKE = dict(output_format='png', background='opaque')
-DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='64x64', warnings=[]) | ALIKE
+DRAWN = dict(created=1790000000, data=[dict(b64_json='iVBORw0KGgo…', seed=42)], size='128x128', warnings=[]) | ALIKE
 
 
 @router.post(

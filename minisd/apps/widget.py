@@ -35,11 +35,11 @@ from ..inference import Output, Pipeline, Request
 def tiled(
     images: list[Image.Image],  # finished pictures, or their previews
     size: int,  # width of a finished picture, pixels
-    wide: int = 496,  # room there is, pixels
+    wide: int = 524,  # room there is, pixels
 ) -> Image.Image:
     "Pictures side by side at a whole multiple of `size`; smaller ones are enlarged smoothly to the same."
     cols = math.ceil(len(images) ** 0.5)
-    side = size * max(1, min(320, wide // cols) // size)
+    side = size * max(1, min(384, wide // cols) // size)
     fit = lambda i: i.resize((side, round(side * i.height / i.width)), Image.BILINEAR)
     images = [i if i.width >= size else fit(i) for i in images]
     return grid(images, cols=cols, cell=side, gap=4 if len(images) > 1 else 0)
@@ -239,7 +239,7 @@ def settings_panel(self: Studio, prompt: str, seed: int | None) -> W.VBox:
     more = W.Accordion([rest], titles=('more settings',), layout=W.Layout(margin='4px 2px'))
     first = [self.controls[name].shown for name in FIRST]
     rows = [*first, more, W.HBox([self.generate, self.stop]), self.bar, self.says]
-    return W.VBox(rows, layout=W.Layout(flex='1 1 290px', max_width='400px', margin='0 8px 0 0'))
+    return W.VBox(rows, layout=W.Layout(flex='1 1 276px', max_width='400px', margin='0 8px 0 0'))
 
 # %% ../../nbs/apps/widget.ipynb #433e2a17
 @patch
@@ -276,7 +276,7 @@ def results_panel(self: Studio) -> W.VBox:
     self.metadata = W.Checkbox(True, description='with metadata', indent=False, layout=W.Layout(width='130px'))
     self.save = W.Button(description='Save', layout=W.Layout(width='72px'))
     row = W.HBox([self.folder, self.metadata, self.save])
-    return W.VBox([self.tab, row], layout=W.Layout(flex='1 1 534px', max_width='600px'))
+    return W.VBox([self.tab, row], layout=W.Layout(flex='1 1 560px', max_width='620px'))
 
 
 @patch
@@ -624,7 +624,7 @@ def draw_sheet(self: Studio, cells: list[dict], cols: int):
     wide, high = (cells[0]['settings'][k] or size for k in ('width', 'height'))
     blank = Image.new('RGB', (wide, high), (225, 225, 225))
     pics, captions = [c.get('image', blank) for c in cells], [c['caption'] for c in cells]
-    self.grid_sheet = self.sheet = grid(pics, captions, cols, max(64, 490 // cols - 6), gap=6)
+    self.grid_sheet = self.sheet = grid(pics, captions, cols, min(384, 520 // cols - 4), gap=4)
     put(self.grid_image, self.sheet)
 
 

@@ -140,9 +140,11 @@ def autocast(
 
 def attention_kernel(
     device: torch.device | str,  # where the model is trained
+    dtype: torch.dtype,  # the precision that it is trained in
 ):  # a context manager
-    "The kernel for attention that trains fastest."
-    return sdpa_kernel(SDPBackend.MATH) if torch.device(device).type == 'cpu' else nullcontext()
+    "The kernel for attention that trains fastest: in bfloat16 a CPU's fused one is slower than separate products."
+    typed_out = torch.device(device).type == 'cpu' and dtype == torch.bfloat16
+    return sdpa_kernel(SDPBackend.MATH) if typed_out else nullcontext()
 
 # %% ../../nbs/base/core.ipynb #4b705405
 def to_unit(

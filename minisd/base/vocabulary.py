@@ -53,7 +53,10 @@ ENDS = (
     'in on at by with without and or of to for from near under over above below beside before behind between after '
     'through against along across around left right close far is are was that which while as there nearby'
 ).split()
-MEDIA = {*'picture photo photograph image view'.split()}  # what a caption speaks of is in them
+MEDIA = {  # what a caption speaks of is in them, or there are so many of it, or it is then
+    *'picture photo photograph image view scene drawing painting illustration cartoon landscape'.split(),
+    *'pair couple group day night sky off'.split(),
+}
 THING = re.compile(rf"\ban? (?:[a-z'-]+ ){{0,3}}?([a-z]+)(?= (?:{'|'.join(ENDS)})\b|[^a-z' -]|$)")
 
 
@@ -85,7 +88,7 @@ def of(
     most: int = MOST,  # words to keep
     whole: bool = True,  # whether these are all captions that training shows
 ) -> Vocabulary:
-    "Count the words of captions."
+    "Count the words of captions; things are those that stand as such in a quarter of their uses, at least."
     words, things = Counter(), Counter()
     for text in captions:
         words.update(words_in(text))
@@ -94,7 +97,7 @@ def of(
     kept = dict(order(words)[:most])
     return cls(
         kept,
-        tuple(w for w, _ in order(things) if w in kept and w not in MEDIA)[:100],
+        tuple(w for w, k in order(things) if 4 * k >= kept.get(w, 5 * k) and w not in MEDIA)[:100],
         whole=whole and len(words) <= most,
     )
 
@@ -130,8 +133,9 @@ def with_examples(
 ) -> Vocabulary:
     "The same with examples: short captions of known words, each with things that those before it had least of."
     short = [t for t in dict.fromkeys(captions) if len(words_in(t)) <= longest and not self.unknown(t)]
-    short = [t for t in short if not re.search('[;:|]', t)] or short  # sentences, where there are any
+    short = [t for t in short if not (t.isupper() or re.search('[;:|]|,.*,', t))] or short  # sentences, as a rule
     things = {*self.things}
+    short = [t for t in short if things & {*words_in(t)[:3]}] or short  # that begin with one, likewise
     left, chosen, shown = {t: things & {*words_in(t)} for t in short}, [], Counter()
     while left and len(chosen) < n:
         best = min(left, key=lambda t: sum(shown[w] for w in left[t]) / len(left[t]) if left[t] else n)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHARES', 'CASES', 'MIXED', 'SINGLE', 'CAUSE', 'WORSE', 'HARMLESS', 'FINDINGS', 'between_sessions', 'clean_runs',
            'is_noise', 'verdict', 'turns_to_noise', 'Finding', 'put_back', 'says', 'single_effects', 'average_effects',
-           'other_effects', 'square_effect', 'measured_effects', 'chance', 'verdict_table']
+           'other_effects', 'square_effect', 'measured_effects', 'verdict_table']
 
 # %% ../../nbs/lab/postmortem.ipynb #19d199ba
 import json
@@ -14,9 +14,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from ..world.dataset import World
-from ..world.probe import load_probe, score
 
 # %% ../../nbs/lab/postmortem.ipynb #37de0292
 SHARES = 0.0, 0.05, 0.18, 0.27, 0.40, 0.65, 0.80, 0.975  # of a start, left in an average
@@ -181,7 +178,7 @@ FINDINGS |= dict(
         'one pooled vector as context',
         'a state a token, with a mask',
         ('01_clip', 'CLIP'),
-        good='return self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n]',
+        good='return self.with_slots(self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n])',
         bad='return self.encode_text(ids, mask)[1][:, None], mask[:, :1]',
     ),
     drop_per_batch=Finding(
@@ -220,7 +217,7 @@ FINDINGS |= dict(
         'captions that say nothing',
         'captions that decide the picture',
         ('world/dataset', 'World: the dataset'),
-        good="style: str = 'rich'",
+        good="style: str = 'people'",
         bad="style: str = 'generic'",
     ),
     crops=Finding(
@@ -329,12 +326,6 @@ def measured_effects(
     return single_effects(results) | average_effects(results) | other_effects(results)
 
 
-def chance() -> float:
-    "Mean attribute accuracy of pictures of other scenes."
-    world = World('validation', 64, 256)
-    return score(world.images().roll(1, 0), world.scenes(), load_probe())['mean']
-
-
 def verdict_table(
     results: dict,  # what data/results/v1.json holds
     links: str = '',  # before the notebooks' names, such as "nbs/"
@@ -351,11 +342,13 @@ def verdict_table(
             f'| {f.fault} | {effect} | {said} | {f.fix} | [{book.split("/")[-1]}]({links}{book}.ipynb): {heading} |'
         )
     means, _, whole = clean_runs(results)
+    blind = next(r['score']['mean'] for r in results['singles']['rows'] if r['fault'] == 'generic')
     return (
         '**How to read it.** Accuracy is the share of attributes that are right: '
-        f'{min(means):.2f} to {max(means):.2f} by seed without a fault, about {chance():.2f} by chance. Structure is '
-        f'the share of the variance that lies in means of 8 × 8 pixels: {whole:.2f} without a fault. Pictures are '
-        'noise where the scene is right less than half of the time and structure lies more than a fifth below that. '
+        f'{min(means):.2f} to {max(means):.2f} by seed without a fault, {blind:.2f} where captions say nothing. '
+        f'Structure is the share of the variance that lies in the means of eight by eight squares: {whole:.2f} '
+        'without a fault. Pictures are noise where the scene is right less than half of the time and structure lies '
+        'more than a fifth below that. '
         'The start is the random network that an average began from; "noise between" two shares of it says how much '
         'of it may be left before pictures turn to noise.\n\n' + '\n'.join(rows)
     )

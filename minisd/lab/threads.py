@@ -25,15 +25,15 @@ def training() -> Callable:
     from minisd.base.core import attention_kernel, autocast, pick_dtype
     from minisd.unet import ModelConfig, UNet
 
-    cfg = ModelConfig.preset('nano').unet
+    cfg, dtype = ModelConfig.preset('nano').unet, pick_dtype('cpu')[0]
     net = UNet(cfg).to(memory_format=torch.channels_last)
     opt = torch.optim.AdamW(net.parameters(), 1e-3, fused=True)
     x = torch.randn(32, cfg.in_channels, cfg.sample_size, cfg.sample_size)
     ctx = torch.randn(32, 24, cfg.ctx_dim)
 
     def step():
-        with attention_kernel('cpu'):
-            with autocast('cpu', pick_dtype('cpu')[0]):
+        with attention_kernel('cpu', dtype):
+            with autocast('cpu', dtype):
                 loss = net(x, torch.rand(32), ctx).square().mean()
             loss.backward()
         opt.step()

@@ -129,7 +129,7 @@ def pair_features(
 
 # %% ../../nbs/measuring/distances.ipynb #4c4626fb
 LADDER = dict(
-    blur=(0.0, 0.5, 1.0, 2.0),  # sigma in pixels
+    blur=(0.0, 1.0, 2.0, 4.0),  # sigma in pixels
     noise=(0.0, 0.05, 0.1, 0.2),  # standard deviation
     captions=(0.0, 0.25, 0.5, 1.0),  # share that is wrong
 )
@@ -148,7 +148,7 @@ def damaged(
     choice('kind', kind, LADDER)
     x, gen, wrong = images / 255, generator(seed, 'ladder', kind), ()
     if kind == 'blur' and amount:
-        x = gaussian_blur2d(x, (9, 9), (amount, amount))
+        x = gaussian_blur2d(x, (17, 17), (amount, amount))
     if kind == 'noise':
         x = (x + amount * torch.randn(x.shape, generator=gen)).clamp(0, 1)
     if kind == 'captions':

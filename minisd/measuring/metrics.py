@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['SD_VAE_BAR', 'CLASSIFIERS', 'ssim', 'reconstruct', 'gradient_energy', 'sharpness', 'lpips', 'mean_error', 'recall_at',
-           'interval', 'embed_images', 'embed_texts', 'recall', 'class_templates', 'zero_shot', 'flow_bins', 'psnr']
+           'interval', 'clustered', 'embed_images', 'embed_texts', 'recall', 'class_templates', 'zero_shot',
+           'flow_bins', 'psnr']
 
 # %% ../../nbs/measuring/metrics.ipynb #d170d547
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import count, islice
 from pathlib import Path
 
 import torch
@@ -18,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..base.core import autocast, choice, from_unit, generator, psnr, to_unit
-from ..world.scenes import KINDS, TERRAINS, TIMES, WEATHERS, scene_of
+from ..world.scenes import BETWEEN, FIRST, KINDS, TERRAINS, TIMES, WEATHERS, scene_of
 
 # %% ../../nbs/measuring/metrics.ipynb #98f6fa71
 _all_ = ['psnr']
@@ -121,6 +123,19 @@ def interval(
     down = 1 + z * z / n
     return max(0.0, (mid - half) / down), min(1.0, (mid + half) / down)
 
+# %% ../../nbs/measuring/metrics.ipynb #14cd9cd3
+def clustered(
+    right: Sequence[int],  # of each cluster, how many trials went well
+    total: Sequence[int],  # of each cluster, how many there were
+) -> tuple[float, float]:  # low and high
+    "Wilson's interval of a share whose trials come in clusters; of clusters of one it is Wilson's own."
+    n, g = sum(total), len(total)
+    p = sum(right) / n
+    spread = sum((r - p * m) ** 2 for r, m in zip(right, total)) * g / max(1, g - 1) / n**2
+    if n == g or not spread:
+        return interval(p, g)
+    return interval(p, min(n, max(1.0, p * (1 - p) / spread)))
+
 # %% ../../nbs/measuring/metrics.ipynb #f778c67e
 @torch.no_grad()
 def embed_images(
@@ -166,9 +181,9 @@ def class_templates(
     n: int = 16,  # sentences a class
 ) -> dict[str, dict[str, list[str]]]:  # attribute -> class -> sentences
     "Captions of the same scenes, with every class in turn put into them."
-    scenes = [scene_of(20_000_000 + i) for i in range(n)]  # far from training and validation
-    scenes = [replace(s, subjects=s.subjects[:1]) for s in scenes]
-    say = lambda change: [change(s).caption('short' if i % 2 else 'rich', i) for i, s in enumerate(scenes)]
+    every = (scene_of(i) for i in count(FIRST['validation'] + BETWEEN // 2))  # far from those that are asked
+    scenes = [replace(s, subjects=s.subjects[:1]) for s in islice((s for s in every if s.subjects), n)]
+    say = lambda change: [change(s).caption('rich', i) for i, s in enumerate(scenes)]
     wholes = dict(terrain=TERRAINS, time=TIMES, weather=WEATHERS)
     out = {a: {k: say(lambda s: replace(s, **{a: k})) for k in classes} for a, classes in wholes.items()}
     kind = lambda s, k: replace(s, subjects=(replace(s.subjects[0], kind=k),))
@@ -211,7 +226,7 @@ def flow_bins(
     if len(images) != len(texts) or n < bins:
         told = f'{len(images)} pictures, {len(texts)} captions and {bins} bins'
         raise ValueError(f'{told}: give as many captions as pictures, and at least a picture a bin')
-    x1 = torch.cat([encode(pipe.vae, c)[:, 0].float() for c in images.split(batch)]).repeat(draws, 1, 1, 1)
+    x1 = torch.cat([encode(pipe.vae, c).float() for c in images.split(batch)]).repeat(draws, 1, 1, 1)
     ctx, mask = cache_texts(pipe.clip, pipe.tokenizer, texts)
     x0, t = torch.randn(x1.shape, generator=gen), (torch.randperm(n, generator=gen) + 0.5) / n
     for s in torch.arange(n).split(batch):

@@ -51,7 +51,7 @@ def workload(
         x = torch.randn(image)
 
         def loss(net):
-            img, txt, scale, _ = net(x, ids[:, None], mask[:, None])
+            img, txt, scale, *_ = net(x, ids[:, None], mask[:, None])
             return contrast(img, txt, scale, ids, 0.0)[0]
 
         return CLIPTrainer(CLIP(c), None), loss, [x, ids, mask]

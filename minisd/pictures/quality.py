@@ -636,7 +636,7 @@ def captions_of(
     if not isinstance(source, Source):
         name, _, style = str(source).partition(':')
         if name == 'world':
-            style = choice('style', style or 'rich', STYLES)
+            style = choice('style', style or 'people', STYLES)
             return (scene_of(i).caption(style) for i in range(min(n, 10_000_000)))
         if str(source).lower().endswith('.txt') and not home(source).is_dir():
             return iter(read_lines(source, encoding=reading_of(reading, options)[0].encoding)[:n])

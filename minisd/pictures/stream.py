@@ -447,7 +447,7 @@ def unet_updates(
     cfg,  # a `TrainConfig`: flip, drop and time
     phase: Callable[[int], tuple[int, float]],  # of an update: side of its pictures, shift of its times
 ) -> Callable:  # batches(step, gen)
-    "Pictures, captions, times and both noises for stage 3."
+    "Pictures, captions, times and noise for stage 3."
     null, null_mask = tok([''])
 
     def batches(step, gen):
@@ -458,9 +458,9 @@ def unet_updates(
         ids, mask = (F.pad(v, (0, m - v.shape[1])) for v in (ids, mask))
         words, mask = drop_condition(ids, mask, null[:, :m], null_mask[:, :m], cfg.drop, gen)
         shape = len(u), c.latent_channels, *[c.latent_size * side // c.image_size] * 2
-        noise, x0 = (torch.randn(shape, generator=gen) for _ in range(2))
+        x0 = torch.randn(shape, generator=gen)
         times = sample_time(len(u), cfg.time, shift, gen)
-        return dict(image=u.images, mirrored=mirrored, noise=noise, x0=x0, t=times, words=words, mask=mask)
+        return dict(image=u.images, mirrored=mirrored, x0=x0, t=times, words=words, mask=mask)
 
     return batches
 
@@ -470,12 +470,11 @@ def picture_latents(
     vae: VAE,
     image: Tensor,  # (b, 3, H, W) uint8, on the device
     mirrored: Tensor,  # (b,) bool
-    noise: Tensor | None = None,  # (b, c, h, w); None: the mean
-) -> Tensor:  # (b, c, h, w) float32, standardised; of smaller pictures if the noise is smaller
-    "Latents of an update's pictures, drawn with `noise`."
+    latent_side: int | None = None,  # of smaller pictures, if it is smaller than the model's; None: the model's
+) -> Tensor:  # (b, c, h, w) float32, standardised
+    "Latents of an update's pictures: the means."
     x = augment(image, mirrored)
-    side = x.shape[-1] if noise is None else noise.shape[-1] * vae.cfg.image_size // vae.cfg.latent_size
+    side = x.shape[-1] if latent_side is None else latent_side * vae.cfg.factor
     if side != x.shape[-1]:
         x = F.interpolate(x, (side, side), mode='bilinear', antialias=True)
-    d = vae.encode(x.contiguous(memory_format=torch.channels_last))
-    return d.mean.float() if noise is None else d.mean.float() + (0.5 * d.logvar.float()).exp() * noise
+    return vae.encode(x.contiguous(memory_format=torch.channels_last)).mean.float()

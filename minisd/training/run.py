@@ -136,14 +136,16 @@ class Run:
         live: bool = False,  # show curves and previews in the notebook
         stream: Stream | None = None,  # whose place is part of what is saved
     ):
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
 
         device, out = pick_device(), home(out)
         compiler = device.type != 'cpu' or shutil.which('g++') or shutil.which('clang++')
         what = 'compile=True needs g++ or clang++ to build for a CPU'
         require(not cfg.compile or compiler, f'{what}: install one, or train without it')
         self.model, self.cfg, self.out, self.stream = model, cfg, out, stream
-        self.acc, self.dtype = Accelerator(cpu=device.type == 'cpu'), pick_dtype(device)[0]
+        partly = [DistributedDataParallelKwargs(find_unused_parameters=True)] * bool(cfg.polish)
+        self.acc = Accelerator(cpu=device.type == 'cpu', kwargs_handlers=partly)
+        self.dtype = pick_dtype(device)[0]
         rows, n = cfg.batch * cfg.accumulate, self.acc.num_processes
         require(rows % n == 0, f'batch × accumulate is {rows}: it must be a multiple of the {n} processes')
         half = self.dtype == torch.float16  # switched off, a scaler does nothing
@@ -308,10 +310,10 @@ def forward(
     self: Run,
     i: int,  # micro-batch of this update
 ) -> Iterator[None]:
-    "For a forward pass: the micro-batch's dropout masks, the precision, the attention that suits the device."
+    "For a forward pass: the micro-batch's dropout masks, the precision, the attention that suits both."
     names = 'dropout', self.step, self.acc.process_index, i
     torch.manual_seed(generator(self.cfg.seed, *names).initial_seed())
-    with autocast(self.acc.device, self.dtype), attention_kernel(self.acc.device):
+    with autocast(self.acc.device, self.dtype), attention_kernel(self.acc.device, self.dtype):
         yield
 
 # %% ../../nbs/training/run.ipynb #c5768a01
