@@ -297,7 +297,7 @@ def check_interval(interval) -> tuple[float, float]:
 
 
 def guided(  # noqa: PLR0913, each option of guidance is one of a request's
-    model: Callable,  # model(x, t, ctx, mask) -> velocity
+    model: Callable,  # model(x, t, ctx, mask) -> velocity; with a layout, model(x, t, ctx, mask, layout)
     ctx: Tensor,  # (b, n, d) caption states
     mask: Tensor | None,  # (b, n) bool
     null_ctx: Tensor,  # (b or 1, n, d) states of the null (or negative) caption
@@ -307,6 +307,7 @@ def guided(  # noqa: PLR0913, each option of guidance is one of a request's
     rescale: float = 0.0,  # see `combine`
     zero_star: bool = False,  # see `combine`
     zero_init: float = 0.0,  # time before which the velocity is 0 (arXiv:2503.18886)
+    layout: Tensor | None = None,  # (b, ...) told to the model beside the caption, zeros beside the null caption
 ) -> Callable:  # velocity(x, t) for a solver
     "Classifier-free guidance in one batched call; one evaluation a sample where one is enough."
     number('guidance_scale', w)
@@ -317,15 +318,18 @@ def guided(  # noqa: PLR0913, each option of guidance is one of a request's
     null_mask = None if null_mask is None else null_mask.expand(len(ctx), -1)
     both = torch.cat([null_ctx, ctx]), (None if mask is None else torch.cat([null_mask, mask]))
 
+    told, silent = ((), ()) if layout is None else ((layout,), (torch.zeros_like(layout),))
+    all_told = tuple(torch.cat([s, l]) for s, l in zip(silent, told))
+
     def velocity(x: Tensor, t: float) -> Tensor:
         if t < zero_init:
             return torch.zeros_like(x)
-        ask = lambda x, ctx, mask: model(x, torch.full((len(x),), t, device=x.device), ctx, mask)
+        ask = lambda x, *given: model(x, torch.full((len(x),), t, device=x.device), *given)
         if w == 0:
-            return ask(x, null_ctx, null_mask)
+            return ask(x, null_ctx, null_mask, *silent)
         if w == 1 or not (lo <= t < hi or t == hi == 1):
-            return ask(x, ctx, mask)
-        vu, vc = ask(torch.cat([x, x]), *both).chunk(2)
+            return ask(x, ctx, mask, *told)
+        vu, vc = ask(torch.cat([x, x]), *both, *all_told).chunk(2)
         return combine(vu, vc, w, rescale, zero_star)
 
     return velocity
@@ -427,7 +431,9 @@ def sample(  # noqa: PLR0913, everything that a picture's latent depends on
     shift: float = 1.0,  # of the time grid
     solver: str = 'euler',  # a name in `SOLVERS`
     callback: Callable | None = None,  # callback(i, t, x) after step i
+    layout: Tensor | None = None,  # (b, ...) see `guided`
 ) -> Tensor:  # (b, c, h, w) state at t = 1
     "Carry noise to data with guidance."
     solve = SOLVERS[choice('solver', solver, SOLVERS)]
-    return solve(guided(model, ctx, mask, null_ctx, null_mask, w), noise, time_grid(steps, shift), callback)
+    velocity = guided(model, ctx, mask, null_ctx, null_mask, w, layout=layout)
+    return solve(velocity, noise, time_grid(steps, shift), callback)

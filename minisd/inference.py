@@ -31,6 +31,7 @@ from .base.words import CALL_WORDS, HUB_WORDS, LOAD_WORDS, check_words, elsewher
 from .clip import CLIP, Tokenizer
 from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time
 from .flow import solver_label, time_grid
+from .training.layouts import compose
 from .training.parts import PARTS, check_parts, check_sampling, find_model, part_class, shipped
 from .unet import UNet
 from .vae import VAE
@@ -121,6 +122,7 @@ class Request:
     zero_star: bool = setting(False, 'scale what is guided away from to lie nearest to the prompt (CFG-Zero*)')
     zero_init: float = setting(0.0, 'time before which nothing moves (CFG-Zero*)', 0, 1)
     start: float = setting(0.0, 'time to start at', 0, 0.999, names=called(None))
+    layout: bool = setting(True, 'compose what stands where first, if the model can', names=called(None))
     # fmt: on
 
     def __post_init__(self):
@@ -455,6 +457,7 @@ class Job:
     solve: Callable  # a solver
     settings: list[dict]  # one a picture
     request: Request  # with nothing left to the model
+    layout: Tensor | None = None  # (n, things, width) what stands where
     hold: Callable | None = None  # hold(t, x) -> state, after every step
     paste: Callable | None = None  # paste(images) -> images, at the end, both (n, 3, H, W)
     threads: int | None = None  # on the CPU, from the first step to the last
@@ -603,12 +606,29 @@ def draw_noise(
 def velocity_of(
     self: Pipeline,
     r: Request,  # filled
-) -> Callable:  # velocity(x, t)
+    noise: Tensor,  # (n, c, h, w) of its pictures
+) -> tuple[Callable, Tensor | None]:  # velocity(x, t); layouts (n, things, width), of a model that knows such
     "The guided velocity field of a request's prompts; the negative prompt stands in for the empty caption."
     states, mask = self.encode_prompt(r.texts + r.negatives)
     (ctx, null), (m, null_m) = (v.repeat_interleave(r.num_images_per_prompt, 0).chunk(2) for v in (states, mask))
+    layout = self.layout_of(r, ctx, m, noise)
     how = r.guidance_scale, r.guidance_interval, r.guidance_rescale, r.zero_star, r.zero_init
-    return guided(lambda *args: self.net(*args), ctx, m, null, null_m, *how)
+    return guided(lambda *args: self.net(*args), ctx, m, null, null_m, *how, layout), layout
+
+
+@patch
+def layout_of(
+    self: Pipeline,
+    r: Request,  # filled
+    ctx: Tensor,  # (n, m, d) states of its prompts
+    mask: Tensor,  # (n, m) bool
+    noise: Tensor,  # (n, c, h, w)
+) -> Tensor | None:  # (n, things, width); zeros, where nothing is to be said
+    "What stands where in the pictures of a request; what begins in the middle has its own order already."
+    if self.unet.composer is None:
+        return None
+    layout = compose(self.unet, ctx, mask, noise)
+    return layout if r.layout and r.guidance_scale and not r.start else torch.zeros_like(layout)
 
 
 @patch
@@ -665,10 +685,11 @@ def prepare(
     with noted() as notes, threads(n):
         for text in self.doubts(r):
             note(text)
-        velocity = self.velocity_of(r)
+        velocity, layout = self.velocity_of(r, x)
     ts = self.pick_grid(r.num_inference_steps, r.shift, (r.height, r.width), r.start)
     solve = self.pick_solver(r.solver, r.num_inference_steps, True)[1]
-    return Job(velocity, x.to(self.device), ts, solve, self.provenance(r, seeds, n), r, threads=n, notes=notes)
+    made = self.provenance(r, seeds, n)
+    return Job(velocity, x.to(self.device), ts, solve, made, r, layout=layout, threads=n, notes=notes)
 
 # %% ../nbs/05_inference.ipynb #1f080ddc
 @dataclass

@@ -30,7 +30,7 @@ from ..base.viz import to_pil
 class Need(Exception):
     "Raised in place of a call of the network whose answer is not there yet."
 
-    def __init__(self, *question: Tensor):  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n)
+    def __init__(self, *question: Tensor):  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
         super().__init__()
         self.question = question
 
@@ -106,7 +106,7 @@ def start(
 @patch
 def ask(
     self: Ticket,
-    *question: Tensor,  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n)
+    *question: Tensor,  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
 ) -> Tensor:  # (k, c, h, w)
     "In place of the network: the next answer, or `Need` if there is none yet."
     if self.asked == len(self.answers):
@@ -151,13 +151,13 @@ def previews(self: Ticket) -> list | None:
 
 # %% ../../nbs/sampling/batcher.ipynb #88557ef7
 def joined(
-    questions: list[tuple[Tensor, ...]],  # each x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n)
-) -> list[Tensor]:  # the same four for all
+    questions: list[tuple[Tensor, ...]],  # each x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
+) -> list[Tensor]:  # the same for all
     "Several questions as one."
-    n = max(ctx.shape[1] for _, _, ctx, _ in questions)
+    n = max(ctx.shape[1] for _, _, ctx, *_ in questions)
     padded = [
-        (x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1])))
-        for x, t, ctx, mask in questions
+        (x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1])), *layout)
+        for x, t, ctx, mask, *layout in questions
     ]
     return [torch.cat(part) for part in zip(*padded)]
 

@@ -181,7 +181,7 @@ def inpaint(
 ) -> Output | tuple:
     "Paint a part of a picture anew; the rest stays as it is."
     r, noise, how = taken_apart(prompt, args, words)
-    size = pipe.pick_size(r.height, r.width)
+    r, size = replace(r, layout=False), pipe.pick_size(r.height, r.width)  # the picture has its own order
     image, mask = (ImageOps.exif_transpose(v) if isinstance(v, Image.Image) else v for v in (image, mask))
     check_mask(image, mask, size)
     with noted() as notes:
@@ -275,12 +275,19 @@ def invert(
 ) -> Tensor:  # (n, c, h, w)
     """The noise that leads to a picture, which is cut and resized as trained.
 
-    Give it as `latents`, with the same prompt, steps and solver, shift 1, and guidance 1, or 0 without a prompt.
+    Give it as `latents`, with the same prompt, steps and solver, shift 1, no layout, and guidance 1, or 0 without a
+    prompt.
     """
     choice('solver', solver, [s for s in SOLVERS if s != 'dpmpp_2m'])
     z = encode_image(pipe, image)
     job = pipe.prepare(
-        [prompt] * len(z), num_inference_steps, 1.0 if prompt.strip() else 0.0, solver=solver, shift=1.0, latents=z
+        [prompt] * len(z),
+        num_inference_steps,
+        1.0 if prompt.strip() else 0.0,
+        solver=solver,
+        shift=1.0,
+        latents=z,
+        layout=False,
     )
 
     def velocity(x, t):

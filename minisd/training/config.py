@@ -67,7 +67,10 @@ class TrainConfig(Upkeep, StreamConfig):
     attributes: float = setting(0.0, 'weight of what a caption of the world says', 0, stage='clip')
     drop: float = setting(0.1, 'probability of training without caption', 0, 1, stage='unet')
     time: str = setting('logit_normal', 'how times are drawn', choices=('uniform', 'logit_normal'), stage='unet')
-    located: float = setting(0.0, 'weight of what stands where in pictures of the world', 0, stage='unet')
+    composed: float = setting(
+        0.0, 'weight of layouts, for pictures of the world; 0: they are not told', 0, stage='unet'
+    )
+    untold: float = setting(0.15, 'probability of a caption without its layout', 0, 1, stage='unet')
     shift: float = setting(1.0, 'of the times at full size, in training and sampling', 1e-3, 1e3, stage='unet')
     watch: int = setting(0, 'pictures of the world that are drawn and read at each validation', **AMOUNT, stage='unet')
     small_size: int = setting(0, 'side of the pictures in a first phase, pixels; 0: none', **AMOUNT, stage='unet')

@@ -110,13 +110,14 @@ def begin_with(
     part: str,  # which of them
     name: str,  # of the model to begin with
 ) -> nn.Module:  # the same, with weights
-    "Give a part a model's weights; `ValueError` in one line if that is of another shape."
+    "Give a part a model's weights, whether or not both have layouts; `ValueError` in one line for another shape."
     was = type(model).from_pretrained(find_model(name) / part)
-    if was.cfg != model.cfg:
-        ours, theirs = vars(model.cfg), vars(was.cfg)
+    ours, theirs = ({k: v for k, v in vars(m.cfg).items() if k != 'layout'} for m in (model, was))
+    if ours != theirs:
         diff = ', '.join(f'{k} {theirs.get(k)} instead of {v}' for k, v in ours.items() if theirs.get(k) != v)
         raise ValueError(f'begin={name}: its {part} is of another shape ({diff}): choose the preset it was made with')
-    model.load_state_dict(was.state_dict())
+    own = model.state_dict()
+    model.load_state_dict(own | {k: v for k, v in was.state_dict().items() if k in own})
     return model
 
 # %% ../../nbs/training/parts.ipynb #55c55365

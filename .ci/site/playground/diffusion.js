@@ -157,6 +157,25 @@ export function plan(sampling, shift, steps, guidance, wanted = '') {
   return fits ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
 }
 
+// The layout that is nearest: there or not, one kind, one colour, near or far; see `settled` in training.layouts.
+export function settled(rows, { shape: [, kinds, colors], width }) {
+  const out = new Float32Array(rows.length);
+  const largest = (from, n) => {
+    let best = from;
+    for (let i = from + 1; i < from + n; i++) if (rows[i] > rows[best]) best = i;
+    return best;
+  };
+  for (let r = 0; r < rows.length; r += width) {
+    const kind = r + 1, color = kind + kinds, depth = color + colors;
+    out[r] = rows[r] > 0 ? 1 : -1;
+    if (out[r] < 0) continue;
+    out[largest(kind, kinds)] = out[largest(color, colors)] = 2;
+    out[depth] = rows[depth] > 0 ? 1 : -1;
+    for (let i = depth + 1; i < r + width; i++) out[i] = Math.min(3, Math.max(-3, rows[i]));
+  }
+  return out;
+}
+
 // Whether both velocities, with the prompt and without it, are asked for at a time.
 export function isGuided({ scale, interval: [lo, hi] }, t) {
   return scale !== 1 && ((lo <= t && t < hi) || (t === hi && hi === 1));

@@ -1,10 +1,10 @@
 // Draws in a thread of its own, so that the page never waits. Messages in: open, draw, cancel; out: see `post`.
 
-import { combine, isGuided, plan, preview, randn, toBytes } from './diffusion.js';
+import { ab2, combine, isGuided, plan, preview, randn, settled, timeGrid, toBytes } from './diffusion.js';
 import { bytes, engineHere, listed, tidy, unpacked } from './files.js';
 import { Tokenizer } from './tokenizer.js';
 
-const NETWORKS = ['text', 'velocity', 'decoder'];
+const NETWORKS = ['text', 'composer', 'velocity', 'decoder'];  // a model without layouts has no composer
 const EXACT = ['decoder'];  // by the processor always: onnxruntime 1.30 decodes otherwise on a graphics card
 const parsed = data => JSON.parse(new TextDecoder().decode(data));
 const breath = () => new Promise(done => setTimeout(done));  // messages come in between
@@ -30,7 +30,7 @@ async function opened(there, engine, base, heard) {
   const read = await Promise.all(Object.values(files).map(f => bytes(f, heard)));
   const data = Object.fromEntries(Object.keys(files).map((name, i) => [name, read[i]])), sessions = {}, lib = await ort;
   post('preparing');
-  for (const name of NETWORKS) {
+  for (const name of NETWORKS.filter(n => `${n}.onnx` in data)) {
     const by = EXACT.includes(name) ? 'wasm' : engine, how = { executionProviders: [by], logSeverityLevel: 3 };
     sessions[name] = await lib.InferenceSession.create(data[`${name}.onnx`], how);
   }
@@ -69,13 +69,36 @@ const twice = values => {
   return both;
 };
 
-// velocity(x, t): with guidance, both captions' in one call; the first half of states and mask is the empty one's.
-function field(states, mask, guidance) {
-  const { latents, tokens, states: [n, width] } = model.manifest;
-  const velocity = (x, t, k, from) => ask('velocity', {
-    x: ['float32', x, [k, ...latents]], t: ['float32', new Float32Array(k).fill(t), [k]],
+// What a network is asked about: k of the two captions, from one of them on; the first is the empty one.
+function question(x, shape, t, states, mask, k, from) {
+  const { tokens, states: [n, width] } = model.manifest;
+  return {
+    x: ['float32', x, [k, ...shape]], t: ['float32', new Float32Array(k).fill(t), [k]],
     ctx: ['float32', states.subarray(from * n * width, (from + k) * n * width), [k, n, width]],
     mask: ['bool', mask.subarray(from * tokens, (from + k) * tokens), [k, tokens]],
+  };
+}
+
+// What stands where in the picture of a noise; null for a model that doesn't say.
+async function compose(states, mask, noise) {
+  const { layout } = model.manifest;
+  if (!layout) return null;
+  const shape = [layout.shape[0], layout.width], times = timeGrid(layout.steps, 1), step = ab2();
+  let rows = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => noise[i % noise.length]);
+  for (let i = 0; i < layout.steps; i++) {
+    const v = await ask('composer', question(rows, shape, times[i], states, mask, 1, 1));
+    rows = step(rows, v, times[i], times[i + 1]);
+  }
+  return { rows: settled(rows, layout), shape };
+}
+
+// velocity(x, t): with guidance, both captions' in one call; beside the empty one no layout is told.
+function field(states, mask, guidance, layout) {
+  const { latents } = model.manifest, size = layout?.rows.length, both = new Float32Array(2 * (size ?? 0));
+  both.set(layout?.rows ?? [], size ?? 0);
+  const velocity = (x, t, k, from) => ask('velocity', {
+    ...question(x, latents, t, states, mask, k, from),
+    ...layout && { layout: ['float32', both.subarray(from * size, (from + k) * size), [k, ...layout.shape]] },
   });
   return async (x, t) => {
     if (!isGuided(guidance, t)) return velocity(x, t, 1, 1);
@@ -95,8 +118,9 @@ async function draw({ id, prompt, negative, seed, steps, scale, solver }) {
   const began = performance.now(), { manifest: m, sampling } = model, [, h, w] = m.latents, [, H, W] = m.image;
   const guidance = { scale, interval: m.settings.guidance_interval };
   const p = plan(sampling, m.shift, steps, guidance, solver);
-  const { states, mask, cut } = await encode([negative, prompt]), velocity = field(states, mask, guidance);
+  const { states, mask, cut } = await encode([negative, prompt]);
   let x = randn(m.latents.reduce((a, b) => a * b), seed);
+  const velocity = field(states, mask, guidance, await compose(states, mask, x));
   for (let i = 0; i < steps; i++) {
     const [t, u] = [p.times[i], p.times[i + 1]], v = await velocity(x, t);
     if (sampling.preview) {
