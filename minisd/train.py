@@ -955,7 +955,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
                 take_over(begin, out, names)
         why = ' because '.join(map(str, pick_dtype(device)))
         say(f'training {", ".join(names)} ({preset}) on {device}, precision {why}, into {out}', flush=True)
-        make = Maker(out, size.model if str(data) == 'world' else unlaid(size.model), now['data'], procs)
+        mc = size.model if size.recipes['unet'].composed else unlaid(size.model)
+        make = Maker(out, mc, now['data'], procs)
         with fits(max(c.batch for c in cfgs.values())):
             for s in names:
                 try:

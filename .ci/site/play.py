@@ -23,6 +23,7 @@ pinned = json.loads((here / 'runtime.json').read_text(encoding='utf-8'))
 LARGE = '.onnx', '.gz'  # files that the page itself keeps, and its service worker does not
 NEEDED = 'onnx', 'onnxscript', 'onnxruntime'
 MOUNTS = {'<div id="playground"': 'playground.js', 'class="playground-lesson"': 'lesson.js'}  # by what a page has
+PLACE = re.compile(r'<div id="playground">')
 LINK = re.compile(r'<!-- playground (\S*) ?-->')  # where a page's bar has room for it, and the way to the top
 
 
@@ -98,6 +99,9 @@ def build(folder: Path):
     shutil.rmtree(folder, ignore_errors=True)
     tarball()
     shutil.copytree(here / 'playground', folder)
+    (folder / 'form.html').unlink()  # a part of the pages that have a place for it
+    page = folder / 'index.html'
+    page.write_text(filled(page.read_text(encoding='utf-8')), encoding='utf-8')
     runtime(folder / 'runtime')
     model(folder / 'model')
     files = [f.relative_to(folder).as_posix() for f in sorted(folder.rglob('*')) if f.is_file()]
@@ -121,15 +125,22 @@ def into(site: Path) -> bool:
     return True
 
 
+def filled(text: str) -> str:
+    "A page with the form in its place: there from the first moment on, so that nothing jumps when it comes to life."
+    form = (here / 'playground' / 'form.html').read_text(encoding='utf-8')
+    return PLACE.sub(lambda m: f'<div id="playground" class="pg">\n{form}', text)
+
+
 def mount(page: Path):
     "Have a page lead to the playground, and load what draws in it."
     text = LINK.sub(r'<a href="\1playground/">Playground</a>', page.read_text(encoding='utf-8'))
+    style = '<link rel="stylesheet" href="playground/playground.css">'
     for place, script in MOUNTS.items():
-        style = '<link rel="stylesheet" href="playground/playground.css">'
         load = f'<script type="module" src="playground/{script}"></script>\n</body>'
         if place in text and load not in text:
-            text = text.replace('</body>', f'{style}{load}')
-    page.write_text(text, encoding='utf-8')
+            text = text.replace('</body>', load)
+            text = text if style in text else text.replace('</head>', f'{style}</head>')
+    page.write_text(filled(text), encoding='utf-8')
 
 
 if __name__ == '__main__':

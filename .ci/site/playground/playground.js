@@ -1,4 +1,4 @@
-// The playground as people see it: mounts itself into <div id="playground">, draws in worker.js.
+// The playground as people see it: brings <div id="playground"> with the form of form.html to life, draws in worker.js.
 
 import { engineHere, listed, missing } from './files.js';
 import { png } from './png.js';
@@ -6,48 +6,6 @@ import { Vocabulary } from './words.js';
 
 const BASE = new URL('./', import.meta.url).href;
 const MOST = 2n ** 64n - 1n;  // seeds
-const DICE = `<svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true" fill="none" stroke="currentColor">
-  <rect x="2" y="2" width="16" height="16" rx="3" stroke-width="1.5"/>
-  ${[[6.5, 6.5], [13.5, 6.5], [10, 10], [6.5, 13.5], [13.5, 13.5]].map(([x, y]) =>
-    `<circle cx="${x}" cy="${y}" r="1.3" fill="currentColor" stroke="none"/>`).join('')}</svg>`;
-const HTML = `
-<form>
-  <div class="pg-ask">
-    <label for="pg-prompt">What shall the picture show?</label>
-    <div class="pg-row">
-      <input id="pg-prompt" maxlength="500" autocomplete="off" spellcheck="false" enterkeyhint="go">
-      <button type="button" class="pg-dice" aria-label="Another prompt and another seed"
-        title="another prompt and another seed">${DICE}</button>
-      <button type="submit" class="pg-strong" id="pg-draw">Draw</button>
-      <button type="button" class="pg-strong" id="pg-cancel" hidden>Cancel</button>
-    </div>
-    <p class="pg-note" id="pg-note" role="status" hidden></p>
-    <p class="pg-says" id="pg-says" role="status"></p>
-    <progress id="pg-progress" aria-label="Progress" class="pg-rest"></progress>
-  </div>
-  <figure>
-    <canvas id="pg-canvas" role="img" aria-label="No picture yet"></canvas>
-    <figcaption id="pg-caption"></figcaption>
-    <div class="pg-row" id="pg-after" hidden>
-      <a class="pg-button" id="pg-save">Download PNG</a>
-      <button type="button" id="pg-link">Copy link</button>
-    </div>
-  </figure>
-  <div class="pg-more">
-    <div class="pg-examples" role="group" aria-label="Prompts to begin with"></div>
-    <details>
-      <summary>Steps, guidance and seed</summary>
-      <div class="pg-fields">
-        <label>Steps <select id="pg-steps"></select></label>
-        <label>Guidance <input id="pg-scale" type="number" min="1" max="100" step="0.5" inputmode="decimal"></label>
-        <label>Seed <input id="pg-seed" inputmode="numeric" autocomplete="off"></label>
-        <label>Computed by <select id="pg-engine"><option value="">what is faster</option>
-          <option value="wasm">the processor</option><option value="webgpu">the graphics card</option></select></label>
-        <label class="pg-check"><input id="pg-keep" type="checkbox"> keep this seed</label>
-      </div>
-    </details>
-  </div>
-</form>`;
 
 const megabytes = n => `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
 const total = files => files.reduce((sum, f) => sum + f.bytes, 0);
@@ -66,8 +24,6 @@ function drawsHere() {  // why this browser can't draw; nothing if it can
 
 class Playground {
   constructor(div) {
-    div.classList.add('pg');
-    div.innerHTML = HTML;
     this.part = name => div.querySelector(`#pg-${name}`);
     this.asked = new URLSearchParams(location.search);
     [this.worker, this.open, this.busy, this.id, this.url] = [null, false, false, 0, null];
