@@ -611,7 +611,7 @@ def velocity_of(
     "The guided velocity field of a request's prompts; the negative prompt stands in for the empty caption."
     states, mask = self.encode_prompt(r.texts + r.negatives)
     (ctx, null), (m, null_m) = (v.repeat_interleave(r.num_images_per_prompt, 0).chunk(2) for v in (states, mask))
-    layout = self.layout_of(r, ctx, m, noise)
+    layout = self.layout_of(r, noise, ctx, m, null, null_m)
     how = r.guidance_scale, r.guidance_interval, r.guidance_rescale, r.zero_star, r.zero_init
     return guided(lambda *args: self.net(*args), ctx, m, null, null_m, *how, layout), layout
 
@@ -620,14 +620,13 @@ def velocity_of(
 def layout_of(
     self: Pipeline,
     r: Request,  # filled
-    ctx: Tensor,  # (n, m, d) states of its prompts
-    mask: Tensor,  # (n, m) bool
     noise: Tensor,  # (n, c, h, w)
+    *given: Tensor,  # (n, m, d) states and (n, m) bool of its prompts, and of its negative ones
 ) -> Tensor | None:  # (n, things, width); zeros, where nothing is to be said
     "What stands where in the pictures of a request; what begins in the middle has its own order already."
     if self.unet.composer is None:
         return None
-    layout = compose(self.unet, ctx, mask, noise)
+    layout = compose(self.unet, *given, noise)
     return layout if r.layout and r.guidance_scale and not r.start else torch.zeros_like(layout)
 
 

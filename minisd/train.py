@@ -736,7 +736,7 @@ def preview_images(
     noise = [generator(seed, 'preview', first + i) for i in range(len(texts))]
     noise = torch.stack([torch.randn(net.cfg.in_channels, side, side, generator=g) for g in noise])
     given = [v.to(device) for v in (noise, ctx.float(), mask, null.float(), null_mask)]
-    layout = compose(net, *given[1:3], given[0]) if job.cfg.composed else None
+    layout = compose(net, *given[1:], given[0]) if job.cfg.composed else None
     return to_bytes(job.vae, sample(net, *given, s.steps, s.guidance_scale, s.shift, s.solver, layout=layout))
 
 # %% ../nbs/04_train.ipynb #ffaf3f82

@@ -26,7 +26,7 @@ from ..base.vocabulary import ENDINGS, LITTLE, NEAR, ODD, SHOWN, WORDS_FILE
 from ..clip import CLIP
 from ..flow import SOLVERS, guided, solver_label, time_grid
 from ..inference import Pipeline, Request
-from ..training.layouts import STEPS, layout_noise, settled
+from ..training.layouts import GUIDANCE, STEPS, layout_noise, settled
 from ..unet import UNet, layout_width
 from ..vae import VAE
 
@@ -215,7 +215,9 @@ def manifest(
         tokens=pipe.tokenizer.length,
         states=[pipe.tokenizer.length + pipe.clip.cfg.slots, cfg.ctx_dim],
         shift=pipe.defaults['shift'],
-        layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), steps=STEPS) if cfg.layout else None,
+        layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), steps=STEPS, guidance=GUIDANCE)
+        if cfg.layout
+        else None,
         solvers={n: solver_label(n) for n in ('fitted', 'ab2')},
         settings=settings_of(pipe),
         files={n: dict(bytes=len(b), sha256=sha256(b).hexdigest()) for n, b in read.items()},
@@ -268,10 +270,9 @@ def open_files(
     return {Path(n).stem: asked(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
 
-def composed(unet: UNet, net: Callable, noise: Tensor, ctx: Tensor, mask: Tensor) -> Tensor:
+def composed(unet: UNet, net: Callable, noise: Tensor, *given: Tensor) -> Tensor:
     "A layout as `minisd.training.layouts.compose` makes it, with a file's network."
-    velocity = lambda x, t: net(x, torch.full((len(x),), t), ctx, mask)
-    rows = SOLVERS['ab2'](velocity, layout_noise(noise, unet.cfg.layout), time_grid(STEPS))
+    rows = SOLVERS['ab2'](guided(net, *given, GUIDANCE), layout_noise(noise, unet.cfg.layout), time_grid(STEPS))
     return settled(rows, unet.cfg.layout)
 
 
@@ -287,9 +288,10 @@ def by_files(
     r = job.request
     states = nets['text'](*(both := pipe.tokenizer([*r.texts, *r.negatives])))
     (ctx, null), (mask, null_mask) = states.chunk(2), both[1].chunk(2)
-    layout = composed(pipe.unet, nets['composer'], job.x.cpu(), ctx, mask) if 'composer' in nets else None
+    given = ctx, mask, null, null_mask
+    layout = composed(pipe.unet, nets['composer'], job.x.cpu(), *given) if 'composer' in nets else None
     how = r.guidance_scale, r.guidance_interval
-    velocity = guided(nets['velocity'], ctx, mask, null, null_mask, *how, layout=layout)
+    velocity = guided(nets['velocity'], *given, *how, layout=layout)
     z = job.solve(velocity, job.x.cpu(), job.ts)
     return z, nets['decoder'](z)
 

@@ -86,8 +86,9 @@ async function compose(states, mask, noise) {
   const shape = [layout.shape[0], layout.width], times = timeGrid(layout.steps, 1), step = ab2();
   let rows = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => noise[i % noise.length]);
   for (let i = 0; i < layout.steps; i++) {
-    const v = await ask('composer', question(rows, shape, times[i], states, mask, 1, 1));
-    rows = step(rows, v, times[i], times[i + 1]);
+    const v = await ask('composer', question(twice(rows), shape, times[i], states, mask, 2, 0));
+    const guided = combine(v.subarray(0, rows.length), v.subarray(rows.length), layout.guidance);
+    rows = step(rows, guided, times[i], times[i + 1]);
   }
   return { rows: settled(rows, layout), shape };
 }
