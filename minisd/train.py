@@ -607,13 +607,14 @@ def unet_batches(job: StageJob) -> Callable:
         j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
         side, shift = size(step)
         mirrored, _ = draw_augmentation(len(j), gen, cfg.flip)
-        v = torch.randint(ids.shape[1], (len(j),), generator=gen)
-        x1 = job.latents[side][j, mirrored]
-        at = mirrored.long(), v, j
+        at = mirrored.long(), torch.randint(ids.shape[1], (len(j),), generator=gen), j
         words, seen = drop_condition(ids[at], mask[at], null, null_mask, cfg.drop, gen)
         n = int(seen.sum(1).max())  # columns that are padding for the whole update
-        x0, t = torch.randn(x1.shape, generator=gen), sample_time(len(j), cfg.time, shift, gen)
-        rows = dict(x1=x1, x0=x0, t=t, words=words[:, :n], mask=seen[:, :n])
+        rows = dict(words=words[:, :n], mask=seen[:, :n])
+        if not polishing(step, cfg):
+            x1 = job.latents[side][j, mirrored]
+            x0, t = torch.randn(x1.shape, generator=gen), sample_time(len(j), cfg.time, shift, gen)
+            rows = dict(x1=x1, x0=x0, t=t, **rows)
         if not cfg.composed:
             return rows
         told = (torch.rand(len(j), generator=gen) >= cfg.untold) & (seen.sum(1) > blank)
@@ -649,16 +650,23 @@ def unet_loss(job: StageJob) -> Callable:
             return job.clip.with_slots(words.float(), mask)
         return job.clip.context(words.long(), mask)
 
-    def loss(net, b, step):
+    def latents(b):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
-        given = x1, b['x0'], b['t'], *context(b['words'], b['mask'])
+        return x1, b['x0'], b['t']
+
+    def loss(net, b, step):
+        states = context(b['words'], b['mask'])
         if not job.cfg.composed:
-            return flow_loss(net, *given).mean(), {}
-        more, rows1 = [], b['layout'][:, None].expand_as(b['rows0'])
+            return flow_loss(net, *latents(b), *states).mean(), {}
+        more, flow, rows1 = [], 0.0, b['layout'][:, None].expand_as(b['rows0'])
         rows = path(b['rows0'].flatten(0, 1), rows1.flatten(0, 1), b['when'].flatten()).view(rows1.shape)
-        flow = flow_loss(partial(keep, net, more), *given, b['told'], rows, b['when']).mean()
+        if polishing(step, job.cfg):
+            keep(net, more, None, None, *states, None, rows, b['when'])
+        else:
+            flow = flow_loss(partial(keep, net, more), *latents(b), *states, b['told'], rows, b['when']).mean()
         composed = (more[0].float() - (rows1 - b['rows0'])).square().mean()
-        return flow + job.cfg.composed * composed, dict(flow=flow.detach(), composed=composed.detach())
+        numbers = dict(composed=composed) if polishing(step, job.cfg) else dict(flow=flow, composed=composed)
+        return flow + job.cfg.composed * composed, {k: v.detach() for k, v in numbers.items()}
 
     return loss
 
@@ -667,6 +675,7 @@ def unet_network(job: StageJob) -> nn.Module:
     "The UNet, told whether to recompute activations; with its composer, if it learns."
     job.model.checkpointing = job.cfg.checkpointing
     if not job.cfg.composed:
+        require(not job.cfg.polish, 'stage unet: polish=… is for what composes, and composed=… is 0: leave it out')
         return job.model
     says = 'composed=… takes layouts of unmirrored pictures of the world: leave it out'
     require(not job.streamed and job.train.numbers and not job.cfg.flip, f'stage unet: {says}')
@@ -831,8 +840,8 @@ PRESETS = dict(
             ),
             unet=TrainConfig(
                 **QUICK,
-                **dict(steps=1050, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997, val_every=250),
-                **dict(time='uniform', shift=4.0, composed=1.0, variants=12, save_every=250),
+                **dict(steps=1400, batch=32, lr=1e-2, betas=(0.9, 0.99), warmup=100, ema=0.997, val_every=250),
+                **dict(time='uniform', shift=4.0, composed=1.0, polish=400, variants=12, save_every=250),
             ),
         ),
         Sampling(guidance_scale=3.0, shift=3.0, guidance_interval=(0.1, 0.6)),
@@ -858,7 +867,8 @@ def recipe(
     was = to_dict(PRESETS[choice('preset', preset, PRESETS)].recipes[choice('stage', stage, STAGES)])
     told = {k: v for k, v in fields.items() if v is not None}
     share = told['steps'] / was['steps'] if isinstance(told.get('steps'), int) else 1
-    return from_dict(TrainConfig, was | dict(polish=int(share * was['polish'])) | told)
+    polish = 0 if stage == 'unet' and not told.get('composed', was['composed']) else int(share * was['polish'])
+    return from_dict(TrainConfig, was | dict(polish=polish) | told)
 
 # %% ../nbs/04_train.ipynb #28f067a7
 def part(

@@ -59,7 +59,7 @@ class TrainConfig(Upkeep, StreamConfig):
     free_bits: float = setting(0.5, 'nats per latent value, a floor a channel', 0, stage='vae')
     ssim: float = setting(0.1, 'weight of the structural loss', 0, stage='vae')
     halved: float = setting(0.0, 'share of updates with latents and pictures of half the side', 0, 1, stage='vae')
-    polish: int = setting(0, 'of the updates the last, in which the decoder learns alone', **AMOUNT, stage='vae')
+    polish: int = setting(0, 'of the updates the last, in which decoder or composer learns alone', **AMOUNT)
     crisp: float = setting(0.0, 'weight of the edges in these', 0, stage='vae')
     jitter: float = setting(0.1, "largest change of a picture's colours", 0, 0.5, stage='clip')
     agree: float = setting(0.0, 'weight of the agreement of two captions of a picture', 0, stage='clip')

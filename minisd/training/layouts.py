@@ -112,16 +112,16 @@ class UNetTrainer(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # (b, c, h, w) noisy latents
-        t: Tensor,  # (b,) times
+        x: Tensor | None,  # (b, c, h, w) noisy latents; None: the composer learns alone
+        t: Tensor | None,  # (b,) times
         ctx: Tensor,  # (b, m, ctx_dim)
         mask: Tensor,  # (b, m) bool
-        layout: Tensor,  # (b, n, width) what the UNet is told
+        layout: Tensor | None,  # (b, n, width) what the UNet is told
         rows: Tensor,  # (b, k, n, width) noisy layouts
         when: Tensor,  # (b, k) their times
-    ) -> tuple[Tensor, Tensor]:  # velocities (b, c, h, w) and (b, k, n, width)
+    ) -> tuple[Tensor | None, Tensor]:  # velocities (b, c, h, w) and (b, k, n, width)
         composed = self.unet.composer(rows.flatten(0, 1), when.flatten(), ctx, mask)
-        return self.unet(x, t, ctx, mask, layout), composed.reshape(rows.shape)
+        return None if x is None else self.unet(x, t, ctx, mask, layout), composed.reshape(rows.shape)
 
 # %% ../../nbs/training/layouts.ipynb #5dbbf4e9
 def read_layout(
