@@ -40,8 +40,8 @@ def layout_of(
     "What stands where in a picture of the world."
     scene, rows = scene_of(number), torch.zeros(MOST, layout_width(WORLD))
     rows[:, 0] = EMPTY
-    both = sorted(zip(spots(scene, number), scene.subjects), key=lambda b: b[0].x)
-    for row, (at, s) in zip(rows, both):
+    order = lambda b: (KINDS.index(b[1].kind), COLORS.index(b[1].color), b[0].x)
+    for row, (at, s) in zip(rows, sorted(zip(spots(scene, number), scene.subjects), key=order)):
         row[0] = 1
         row[1 + KINDS.index(s.kind)] = 2
         row[1 + len(KINDS) + COLORS.index(s.color)] = 2
