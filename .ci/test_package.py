@@ -62,7 +62,7 @@ def test_wheel_holds_weights_and_page(wheel):
     wanted = {f'minisd/{f}' for f in (*nano, *page, 'weights/probe/model.safetensors')}
     assert wanted <= files.keys(), wanted - files.keys()
     weights = sum(size for f, size in files.items() if f.startswith('minisd/weights/nano/'))
-    assert weights <= 20 * 2**20, f'{weights / 2**20:.1f} MB of weights, 20 are allowed'
+    assert weights <= 24e6, f'{weights / 1e6:.1f} MB of weights, 24 are allowed'
 
 
 def test_wheel_samples_without_the_repository(wheel, tmp_path):

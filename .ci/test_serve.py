@@ -190,7 +190,7 @@ def test_a_client_that_is_killed_frees_its_place(server):
     wait_for(lambda: not running())
     wait_for(lambda: server.pictures()[-1]['status'] == 499)
     line = server.pictures()[-1]
-    assert line['outcome'] != 'done' and line['steps'] < line['of'] == 50, line
+    assert line['outcome'] != 'done' and line['steps'] < 50, line
 
 
 def in_file(data: bytes) -> dict:

@@ -402,7 +402,8 @@ def encode_prompt(
         if text not in self._states:
             if len(self._states) >= 256:
                 self._states.pop(next(iter(self._states)))
-            with autocast(self.device, self.dtype):
+            exact = torch.float32 if self.unet.composer else self.dtype  # so that a layout doesn't depend on precision
+            with autocast(self.device, exact):
                 made = self.clip.context(ids[None].to(self.device), mask[None].to(self.device))
             self._states[text] = tuple(v[0] for v in made)
         found.append(self._states[text])

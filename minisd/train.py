@@ -598,7 +598,8 @@ def unet_batches(job: StageJob) -> Callable:
         return unet_updates(train, job.vae, job.tok, cfg, size)
     ids, mask = code_texts(job.tok, train.texts, cfg.flip > 0)
     null, null_mask = job.tok([''])
-    null, blank = null.int(), int(null_mask.sum())
+    null = null.int()
+    blank = int(null_mask.sum())
     layouts = label_layouts(train.numbers) if cfg.composed else None
     if cfg.cache_text:
         ids, null = encode_texts(job.clip, ids, mask), encode_texts(job.clip, null, null_mask)

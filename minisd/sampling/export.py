@@ -50,8 +50,8 @@ class Velocity(nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, *layout: Tensor) -> Tensor:
-        return self.unet(x, t, ctx, slotted(mask, ctx), *layout)
+    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout: Tensor | None = None) -> Tensor:
+        return self.unet(x, t, ctx, slotted(mask, ctx), layout)
 
 
 class Composing(nn.Module):

@@ -157,7 +157,7 @@ export function plan(sampling, shift, steps, guidance, wanted = '') {
   return fits ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
 }
 
-// The layout that is nearest: there or not, one kind, one colour, near or far; see `settled` in training.layouts.
+// The layout that is nearest: there or not, one kind, one colour, near or far, a box on pixels; see `settled` in training.layouts.
 export function settled(rows, { shape: [, kinds, colors], width }) {
   const out = new Float32Array(rows.length);
   const largest = (from, n) => {
@@ -171,7 +171,7 @@ export function settled(rows, { shape: [, kinds, colors], width }) {
     if (out[r] < 0) continue;
     out[largest(kind, kinds)] = out[largest(color, colors)] = 2;
     out[depth] = rows[depth] > 0 ? 1 : -1;
-    for (let i = depth + 1; i < r + width; i++) out[i] = Math.min(3, Math.max(-3, rows[i]));
+    for (let i = depth + 1; i < r + width; i++) out[i] = Math.round(32 * Math.min(3, Math.max(-3, rows[i]))) / 32;
   }
   return out;
 }
