@@ -106,16 +106,21 @@ def facts() -> str:
 
 def recipe() -> str:
     "The commands that made the shipped weights."
-    runs = []
+    from minisd.training.config import GONE
+
+    runs, gone = [], set()
     for stage in ('vae', 'clip', 'unet'):
         for k, ran in enumerate(sittings(nano['training'][stage])):
+            gone |= {f'`{name}={ran["config"][name]}`' for name in GONE if ran['config'].get(name)}
             out = f'runs/long{k or ""}' + f' --begin runs/long{k - 1 or ""}' * (k > 0)
             line = f'minisd train {stage} --out {out} --steps {ran["updates"]}'
             runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage, ran["config"])}'.rstrip())
     commands = '\n'.join(runs)
+    lost = f'\n\nOne of them had an option that there is no more: {", ".join(sorted(gone))}.' if gone else ''
     return (
         f'The shipped weights are the preset\'s, stage by stage, longer and on more pictures; this takes '
-        f'{nano["training"]["minutes"]:.0f} minutes on {on(nano["training"]["machine"])}:\n\n```sh\n{commands}\n```'
+        f'{nano["training"]["minutes"]:.0f} minutes on {on(nano["training"]["machine"])}:\n\n'
+        f'```sh\n{commands}\n```{lost}'
     )
 
 
@@ -128,10 +133,12 @@ def changes(stage: str, now: dict) -> str:
     "Options for what a configuration of the long run has otherwise than the preset's."
     from minisd.base.core import to_dict
     from minisd.train import recipe as preset
+    from minisd.training.config import stored
 
     told = {'steps', 'pictures', 'val_every', 'save_every', 'compile', 'watch', 'begin'}
     was = to_dict(preset(stage, 'nano'))
-    other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
+    other = {k: v for k, v in to_dict(stored(now)).items() if was.get(k) != v and k not in told}
+    preset(stage, 'nano', steps=now['steps'], **other)  # a `ValueError` where the command would be refused
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 
 
