@@ -75,7 +75,7 @@ class Playground {
     const all = [...this.words?.examples ?? []];
     for (let i = 0; i < 3 && all.length; i++) {
       const [text] = all.splice(Math.floor(Math.random() * all.length), 1), b = document.createElement('button');
-      Object.assign(b, { type: 'button', textContent: text, onclick: () => this.take(text) });
+      Object.assign(b, { type: 'button', textContent: text, title: text, onclick: () => this.take(text) });
       this.examples.append(b);
     }
     this.part('prompt').placeholder = this.words?.examples[0] ?? '';
