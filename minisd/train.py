@@ -7,9 +7,9 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'finish', 'StageJob', 'Stage', 'enter', 'train_stage', 'vae_batches', 'vae_loss', 'decode', 'to_bytes',
            'held_out', 'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
-           'phase', 'unet_batches', 'draw_layouts', 'keep', 'unet_loss', 'unet_network', 'alone', 'unet_validate',
-           'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset',
-           'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
+           'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
+           'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
+           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -258,6 +258,7 @@ class Stage:
     sides: Callable = lambda cfg, size: set()  # sides(cfg, size) -> of the pictures whose latents are needed
     settle: Callable | None = None  # settle(job), once it is trained
     publish: Callable | None = None  # publish(job, out), into the run's folder
+    job: Callable | None = None  # job(cfg, make, sampling), where it isn't made as for the three
 
 
 STAGES: dict[str, Stage] = {}  # by name, in the order of training
@@ -642,21 +643,27 @@ def keep(net: nn.Module, more: list, *args) -> Tensor:
     return v
 
 
+@torch.no_grad()
+def read_captions(
+    job: StageJob,
+    words: Tensor,  # (b, n) ids, or (b, n, d) states
+    mask: Tensor,  # (b, n) bool
+) -> tuple[Tensor, Tensor]:  # states (b, m, d) and mask (b, m)
+    "What the UNet reads of an update's captions."
+    if words.is_floating_point():  # kept states
+        return job.clip.with_slots(words.float(), mask)
+    return job.clip.context(words.long(), mask)
+
+
 def unet_loss(job: StageJob) -> Callable:
     "Flow matching on latents; of the world's, on layouts, too."
-
-    @torch.no_grad()
-    def context(words, mask):
-        if words.is_floating_point():  # kept states
-            return job.clip.with_slots(words.float(), mask)
-        return job.clip.context(words.long(), mask)
 
     def latents(b):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
         return x1, b['x0'], b['t']
 
     def loss(net, b, step):
-        states = context(b['words'], b['mask'])
+        states = read_captions(job, b['words'], b['mask'])
         if not job.cfg.composed:
             return flow_loss(net, *latents(b), *states).mean(), {}
         more, flow, rows1 = [], 0.0, b['layout'][:, None].expand_as(b['rows0'])
@@ -917,7 +924,7 @@ def run_stage(
         if main:
             print(f'{stage.name}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
-    job = make_job(stage, cfg, make, sampling)
+    job = stage.job(cfg, make, sampling) if stage.job else make_job(stage, cfg, make, sampling)
     model = train_stage(stage, job, ck, **kw)
     if not (ck / 'final').is_dir() or read_json(ck / 'final' / 'trainer.json')['step'] < cfg.steps:
         return False

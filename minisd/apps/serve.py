@@ -623,8 +623,7 @@ def limits_of(pipe: Pipeline) -> dict[str, dict]:
         out[name] = dict(type=kind(s).__name__, help=s.help) | {k: v for k, v in ends.items() if math.isfinite(v)}
     for name in ('width', 'height'):
         out[name] |= dict(min=least, max=most, multiple_of=least)
-    solvers = [k for k in FIELDS['solver'].choices if k != 'fitted' or pipe.sampling.get('weights')]
-    out['solver'] |= dict(choices=solvers, labels={k: solver_label(k) for k in solvers})
+    out['solver'] |= dict(choices=pipe.solvers, labels={k: solver_label(k) for k in pipe.solvers})
     return out
 
 

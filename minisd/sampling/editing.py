@@ -239,7 +239,7 @@ def interpolate(
 
 def between(a: Callable, b: Callable, s: Tensor) -> Callable:
     "A velocity between two others."
-    return lambda x, t: torch.lerp(a(x, t), b(x, t), s)
+    return lambda *at: torch.lerp(a(*at), b(*at), s)
 
 # %% ../../nbs/sampling/editing.ipynb #bdc4c230
 def vary(
