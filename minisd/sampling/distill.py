@@ -28,7 +28,7 @@ from ..pictures.stream import picture_latents
 from .flow_map import FlowMap, check_taught, draw_scales, draw_spans, guided_times, lagrangian_loss
 from .flow_map import split_loss, squared
 from ..train import PRESETS, Sampling, Stage, StageJob, read_captions, run_stage, to_bytes, unet_batches
-from ..training.cache import cache_texts, encode_texts
+from ..training.cache import cache_texts
 from ..training.config import TrainConfig
 from ..training.data import Maker
 from ..training.folder import fits, kept, open_run, place, plain_data, room
@@ -267,9 +267,11 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
     torch.manual_seed(cfg.seed)
     taught = dict(steps=cfg.map_steps, guidance=tuple(cfg.map_guidance), interval=interval)
     model, parts = FlowMap.of(pipe.unet, **taught), dict(vae=pipe.vae, clip=pipe.clip, tok=pipe.tokenizer)
-    states, mask = (v.to(pipe.device) for v in encode_texts(pipe.clip, *pipe.tokenizer([''])))
+    ids, mask = (v.to(pipe.device) for v in pipe.tokenizer(['']))
+    with torch.no_grad():
+        null = pipe.clip.encode_text(ids, mask)[0].float(), mask
     train, val = make.pairs(cfg)
-    own = dict(sampling=sampling, teacher=pipe.unet, interval=interval, null=(states.float(), mask))
+    own = dict(sampling=sampling, teacher=pipe.unet, interval=interval, null=null)
     job = DistillJob(cfg, model, train, val, **parts, **own)
     if not job.streamed:
         job.latents = make.latents(pipe.vae, cfg, {pipe.vae.cfg.image_size})
