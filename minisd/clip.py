@@ -132,10 +132,10 @@ class CLIPConfig:
 
 # %% ../nbs/01_clip.ipynb #6d639fdd
 def key_mask(
-    mask: Tensor | None,  # (b, n) bool, True where there is a token; None: all are
-) -> Tensor | None:  # (b, 1, 1, n) for `scaled_dot_product_attention`
-    "The same padding mask for every head and query."
-    return None if mask is None else rearrange(mask, 'b n -> b 1 1 n')
+    mask: Tensor | None,  # (b, n) bool, True where there is a token, or (b, q, n), what each query sees; None: all
+) -> Tensor | None:  # (b, 1, 1, n) or (b, 1, q, n) for `scaled_dot_product_attention`
+    "The same mask for every head, and where it is of tokens, for every query."
+    return None if mask is None else mask[:, None] if mask.ndim == 3 else rearrange(mask, 'b n -> b 1 1 n')
 
 
 class SelfAttention(nn.Module):

@@ -668,10 +668,11 @@ def unet_loss(job: StageJob) -> Callable:
             return flow_loss(net, *latents(b), *states).mean(), {}
         more, flow, rows1 = [], 0.0, b['layout'][:, None].expand_as(b['rows0'])
         rows = path(b['rows0'].flatten(0, 1), rows1.flatten(0, 1), b['when'].flatten()).view(rows1.shape)
+        composed = b['layout'], rows, b['when']
         if polishing(step, job.cfg):
-            keep(net, more, None, None, *states, None, rows, b['when'])
+            keep(net, more, None, None, *states, None, *composed)
         else:
-            flow = flow_loss(partial(keep, net, more), *latents(b), *states, b['told'], rows, b['when']).mean()
+            flow = flow_loss(partial(keep, net, more), *latents(b), *states, b['told'], *composed).mean()
         composed = (more[0].float() - (rows1 - b['rows0'])).square().mean()
         numbers = dict(composed=composed) if polishing(step, job.cfg) else dict(flow=flow, composed=composed)
         return flow + job.cfg.composed * composed, {k: v.detach() for k, v in numbers.items()}

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BOX', 'SIZES', 'UNetConfig', 'time_embedding', 'zero', 'ResBlock', 'position_embedding', 'SpatialTransformer',
-           'layout_width', 'to_box', 'from_box', 'waves', 'Placed', 'Composer', 'Layer', 'build_levels', 'UNet',
-           'ModelConfig']
+           'layout_width', 'to_box', 'from_box', 'waves', 'Placed', 'Composer', 'seen_rows', 'Layer', 'build_levels',
+           'UNet', 'ModelConfig']
 
 # %% ../nbs/02_unet.ipynb #4bb92d15
 import math
@@ -198,7 +198,7 @@ class Placed(nn.Module):
 
 # %% ../nbs/02_unet.ipynb #1a0e7008
 class Composer(nn.Module):
-    "The velocity of layouts, given a caption (arXiv:2403.18187)."
+    "The velocity of a layout's rows, given a caption and the rows before (arXiv:2403.18187, arXiv:2406.11838)."
 
     def __init__(
         self,
@@ -216,17 +216,31 @@ class Composer(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # (b·k, n, width) noisy layouts, k for each caption, one caption's after the other
+        x: Tensor,  # (b·k, n, width) noisy rows, k layouts for each caption, one caption's after the other
         t: Tensor,  # (b·k,) times
         ctx: Tensor,  # (b, m, ctx_dim) states of captions
-        mask: Tensor | None = None,  # (b, m) bool, True where there is a token
+        mask: Tensor | None,  # (b, m) bool, True where there is a token
+        known: Tensor,  # (b, n, width) the layout; a row's velocity depends on those before it
     ) -> Tensor:  # (b·k, n, width) velocity, float32
-        together = lambda v: rearrange(v, '(b k) n d -> b (k n) d', b=len(ctx))
-        apart = lambda v: rearrange(v, 'b (k n) d -> (b k) n d', n=x.shape[1])
-        h = self.enter(x) + self.row + self.time(time_embedding(t, ctx.shape[-1]))[:, None]
+        enter = lambda x, t: self.enter(x) + self.row + self.time(time_embedding(t, ctx.shape[-1]))[:, None]
+        noisy = rearrange(enter(x, t), '(b k) n d -> b (k n) d', b=len(ctx))
+        h = torch.cat([enter(known, torch.ones_like(t[: len(ctx)])), noisy], 1)
+        sees = seen_rows(known.shape[1], len(x) // len(ctx), h.device)
         for norm, attn, block in zip(self.norms, self.attns, self.blocks):
-            h = block(h + apart(attn(together(norm(h)), ctx, mask)))
-        return self.out(self.norm(h)).float()
+            h = block(h + attn(norm(h), ctx, mask), sees)
+        return rearrange(self.out(self.norm(h[:, known.shape[1] :])), 'b (k n) d -> (b k) n d', n=x.shape[1]).float()
+
+
+def seen_rows(
+    n: int,  # rows of a layout
+    k: int,  # noisy layouts
+    device: torch.device,
+) -> Tensor:  # (1, n + k·n, n + k·n) bool
+    "What each row sees: a known one those up to itself, a noisy one the known ones before it, and itself."
+    i = torch.arange(n, device=device)
+    known, before = i[:, None] >= i, (i[:, None] > i).repeat(k, 1)
+    itself = torch.eye(k * n, dtype=torch.bool, device=device)
+    return torch.cat([torch.cat([known, known.new_zeros(n, k * n)], 1), torch.cat([before, itself], 1)])[None]
 
 # %% ../nbs/02_unet.ipynb #7efd7487
 class Layer(nn.Module):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SMALLEST', 'OPSET', 'MANIFEST', 'States', 'Velocity', 'Composing', 'slotted', 'Colours', 'Graph', 'graphs', 'rounded',
-           'halved', 'need', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'open_files', 'composed',
-           'by_files', 'difference']
+           'halved', 'need', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'open_files', 'by_files',
+           'difference']
 
 # %% ../../nbs/sampling/export.ipynb #53133183
 import logging, warnings
@@ -24,9 +24,9 @@ from .. import __version__
 from ..base.core import from_unit, home, read_json, write_atomic, write_json
 from ..base.vocabulary import ENDINGS, LITTLE, NEAR, ODD, SHOWN, WORDS_FILE
 from ..clip import CLIP
-from ..flow import SOLVERS, guided, solver_label, time_grid
+from ..flow import guided, solver_label
 from ..inference import Pipeline, Request
-from ..training.layouts import GUIDANCE, STEPS, layout_noise, settled
+from ..training.layouts import GUIDANCE, STEPS, in_rows, layout_noise
 from ..unet import UNet, layout_width
 from ..vae import VAE
 
@@ -61,8 +61,8 @@ class Composing(nn.Module):
         super().__init__()
         self.composer = unet.composer
 
-    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor) -> Tensor:  # as `Velocity`
-        return self.composer(x, t, ctx, slotted(mask, ctx))
+    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, known: Tensor) -> Tensor:
+        return self.composer(x, t, ctx, slotted(mask, ctx), known)
 
 
 def slotted(
@@ -102,7 +102,7 @@ def graphs(pipe: Pipeline) -> dict[str, Graph]:
     rows = torch.zeros(2, cfg.layout[0], layout_width(cfg.layout)) if cfg.layout else None
     made = dict(text=Graph(States(pipe.clip), dict(ids=ids, mask=mask), 'states'))
     if cfg.layout:
-        made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows), 'v')
+        made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows, known=rows), 'v')
         asked = asked | dict(layout=rows)
     made['velocity'] = Graph(Velocity(pipe.unet), asked, 'v')
     return made | dict(decoder=Graph(Colours(pipe.vae), dict(z=z), 'image'))
@@ -270,12 +270,6 @@ def open_files(
     return {Path(n).stem: asked(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
 
-def composed(unet: UNet, net: Callable, noise: Tensor, *given: Tensor) -> Tensor:
-    "A layout as `minisd.training.layouts.compose` makes it, with a file's network."
-    rows = SOLVERS['ab2'](guided(net, *given, GUIDANCE), layout_noise(noise, unet.cfg.layout), time_grid(STEPS))
-    return settled(rows, unet.cfg.layout)
-
-
 def by_files(
     pipe: Pipeline,  # for its tokenizer, grid and solver
     nets: dict[str, Callable],  # as `open_files` gives them
@@ -289,7 +283,9 @@ def by_files(
     states = nets['text'](*(both := pipe.tokenizer([*r.texts, *r.negatives])))
     (ctx, null), (mask, null_mask) = states.chunk(2), both[1].chunk(2)
     given = ctx, mask, null, null_mask
-    layout = composed(pipe.unet, nets['composer'], job.x.cpu(), *given) if 'composer' in nets else None
+    layout = None
+    if 'composer' in nets:
+        layout = in_rows(nets['composer'], layout_noise(job.x.cpu(), pipe.unet.cfg.layout), given, pipe.unet.cfg.layout)
     how = r.guidance_scale, r.guidance_interval
     velocity = guided(nets['velocity'], *given, *how, layout=layout)
     z = job.solve(velocity, job.x.cpu(), job.ts)

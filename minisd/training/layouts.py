@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WORLD', 'EMPTY', 'STEPS', 'GUIDANCE', 'FINE', 'check_layout', 'layout_of', 'label_layouts', 'layout_noise', 'settled',
-           'compose', 'UNetTrainer', 'read_layout', 'sights']
+           'in_rows', 'compose', 'UNetTrainer', 'read_layout', 'sights']
 
 # %% ../../nbs/training/layouts.ipynb #5853292d
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -60,8 +60,8 @@ def label_layouts(
     return torch.stack([layout_of(k).half() for k in bar])
 
 # %% ../../nbs/training/layouts.ipynb #ef9e1cf8
-STEPS = 24  # in which a layout is composed
-GUIDANCE = 2.0  # towards the caption, and away from the other
+STEPS = 8  # in which a row of a layout is composed
+GUIDANCE = 3.0  # towards the caption, and away from the other
 FINE = 32  # parts of a unit that boxes are rounded to: their middles to 1/128 of the picture
 
 
@@ -89,6 +89,25 @@ def settled(
     return torch.where(there > 0, thing, torch.cat([there * 0 + EMPTY, 0 * rows[..., 1:]], -1))
 
 
+def in_rows(
+    net: Callable,  # net(x, t, ctx, mask, known) -> velocity, a `Composer`
+    noise: Tensor,  # (b, things, width)
+    given: tuple[Tensor, ...],  # ctx, mask, null, null_mask, as for `compose`
+    layout: tuple[int, ...],  # things, kinds and colours
+) -> Tensor:  # (b, things, width)
+    "Layouts, a row after the other."
+    rows = settled(torch.full_like(noise, EMPTY), layout)
+    ask = lambda x, *asked: net(x, *asked, rows.repeat(len(x) // len(rows), 1, 1))
+    more = torch.ones_like(rows[:, 0, :1], dtype=torch.bool)  # after an empty row there is nothing
+    for i in range(layout[0]):
+        new = settled(sample(ask, noise, *given, STEPS, GUIDANCE, solver='ab2'), layout)[:, i]
+        rows[:, i] = torch.where(more, new, rows[:, i])
+        more = rows[:, i, :1] > 0
+        if not more.any():
+            break
+    return rows
+
+
 @torch.no_grad()
 def compose(
     unet: UNet,  # one with a composer
@@ -101,9 +120,7 @@ def compose(
     "A layout for each caption and noise."
     with torch.autocast(ctx.device.type, enabled=False):
         start = layout_noise(noise, unet.cfg.layout).to(ctx.device)
-        given = ctx.float(), mask, null.float(), null_mask
-        rows = sample(unet.composer, start, *given, STEPS, GUIDANCE, solver='ab2')
-    return settled(rows, unet.cfg.layout)
+        return in_rows(unet.composer, start, (ctx.float(), mask, null.float(), null_mask), unet.cfg.layout)
 
 # %% ../../nbs/training/layouts.ipynb #44b333e0
 class UNetTrainer(nn.Module):
@@ -120,10 +137,11 @@ class UNetTrainer(nn.Module):
         ctx: Tensor,  # (b, m, ctx_dim)
         mask: Tensor,  # (b, m) bool
         layout: Tensor | None,  # (b, n, width) what the UNet is told
-        rows: Tensor,  # (b, k, n, width) noisy layouts
+        true: Tensor,  # (b, n, width) what the composer learns
+        rows: Tensor,  # (b, k, n, width) the same with noise
         when: Tensor,  # (b, k) their times
     ) -> tuple[Tensor | None, Tensor]:  # velocities (b, c, h, w) and (b, k, n, width)
-        composed = self.unet.composer(rows.flatten(0, 1), when.flatten(), ctx, mask)
+        composed = self.unet.composer(rows.flatten(0, 1), when.flatten(), ctx, mask, true)
         return None if x is None else self.unet(x, t, ctx, mask, layout), composed.reshape(rows.shape)
 
 # %% ../../nbs/training/layouts.ipynb #5dbbf4e9

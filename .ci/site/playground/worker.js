@@ -83,14 +83,20 @@ function question(x, shape, t, states, mask, k, from) {
 async function compose(states, mask, noise) {
   const { layout } = model.manifest;
   if (!layout) return null;
-  const shape = [layout.shape[0], layout.width], times = timeGrid(layout.steps, 1), step = ab2();
-  let rows = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => noise[i % noise.length]);
-  for (let i = 0; i < layout.steps; i++) {
-    const v = await ask('composer', question(twice(rows), shape, times[i], states, mask, 2, 0));
-    const guided = combine(v.subarray(0, rows.length), v.subarray(rows.length), layout.guidance);
-    rows = step(rows, guided, times[i], times[i + 1]);
+  const [n, width] = [layout.shape[0], layout.width], shape = [n, width], times = timeGrid(layout.steps, 1);
+  const start = Float32Array.from({ length: n * width }, (_, i) => noise[i % noise.length]);
+  const rows = Float32Array.from(start, (_, i) => i % width ? 0 : -1);  // none is there yet
+  for (let r = 0; r < n && (!r || rows[(r - 1) * width] > 0); r++) {  // a row after the other; after an empty one, none
+    const step = ab2(), known = ['float32', twice(rows), [2, ...shape]];
+    let x = start;
+    for (let i = 0; i < layout.steps; i++) {
+      const v = await ask('composer', { ...question(twice(x), shape, times[i], states, mask, 2, 0), known });
+      const guided = combine(v.subarray(0, x.length), v.subarray(x.length), layout.guidance);
+      x = step(x, guided, times[i], times[i + 1]);
+    }
+    rows.set(settled(x, layout).subarray(r * width, (r + 1) * width), r * width);
   }
-  return { rows: settled(rows, layout), shape };
+  return { rows, shape };
 }
 
 // velocity(x, t): with guidance, both captions' in one call; beside the empty one no layout is told.
