@@ -102,7 +102,8 @@ def graphs(pipe: Pipeline) -> dict[str, Graph]:
     rows = torch.zeros(2, cfg.layout[0], layout_width(cfg.layout)) if cfg.layout else None
     made = dict(text=Graph(States(pipe.clip), dict(ids=ids, mask=mask), 'states'))
     if cfg.layout:
-        made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows, known=rows), 'v')
+        known = rows.clone()  # the same tensor twice would become one input
+        made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows, known=known), 'v')
         asked = asked | dict(layout=rows)
     made['velocity'] = Graph(Velocity(pipe.unet), asked, 'v')
     return made | dict(decoder=Graph(Colours(pipe.vae), dict(z=z), 'image'))
