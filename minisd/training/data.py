@@ -97,10 +97,10 @@ def world_texts(
     slips: float = 0.0,  # share of captions with a misspelt word
     unknown: float = 0.0,  # share of captions with a word that nobody knows
 ) -> tuple[list[list[str]], Callable]:  # captions, variants × n; asks(v), what caption v of each demands
-    "Captions of every picture of the world: as people write and, every other one, with everything said."
+    "Captions of every picture of the world: as people write and, every third one, with everything said."
     from tqdm.auto import tqdm
 
-    style = lambda v: 'rich' if v % 2 else 'people'
+    style = lambda v: 'rich' if v % 3 == 2 else 'people'
     bar = tqdm(range(variants), desc='captions', unit='a picture', delay=2, leave=False)
     return [slip(world.texts(v, style(v)), v, slips, unknown) for v in bar], lambda v: [
         c.ask for c in world.said(v, style(v))

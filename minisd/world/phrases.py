@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['TIME', 'PLACE', 'LAND', 'WEATHER', 'ONLY', 'LOOKS', 'IT_IS', 'IT_IS_TIME', 'HOURS', 'KEYS', 'NOUNS', 'SIDE', 'DEPTH',
-           'REMOTE', 'SIZE', 'NUMBERS', 'COLORED', 'VERBS', 'DOING', 'SUNNY', 'RELATED', 'NOBODY', 'PRAISE', 'BEFORE',
-           'MOODS', 'AFTER', 'CLOTHES', 'FORMS', 'EMPTY', 'OPENINGS', 'CAPTIONS', 'STYLES', 'Words', 'words', 'table',
-           'Talk', 'article', 'join', 'Group', 'shared', 'groups_of', 'noun_of', 'counted', 'behind_noun',
-           'noun_phrase', 'apart', 'one_and_other', 'two_of_a_kind', 'said_of', 'side_of_land', 'relations_of',
-           'ref_of', 'plain', 'told_relation', 'related', 'chained', 'subjects_in_words', 'choose_frame', 'sunny',
-           'phrases_of', 'described', 'land_in_words', 'hour_in_words', 'things_first', 'scene_first', 'land_first',
-           'hour_first', 'sentences', 'keywords', 'side_by_side', 'empty_scene', 'denials', 'dressed', 're_opens',
-           'Caption', 'tell', 'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown',
-           'held_phrases']
+           'REMOTE', 'SIZE', 'NUMBERS', 'COLORED', 'VERBS', 'DOING', 'OWNED', 'OVER', 'SUNNY', 'RELATED', 'NOBODY',
+           'PRAISE', 'BEFORE', 'MOODS', 'AFTER', 'CLOTHES', 'FORMS', 'EMPTY', 'OPENINGS', 'CAPTIONS', 'STYLES', 'Words',
+           'words', 'table', 'Talk', 'article', 'join', 'Group', 'shared', 'groups_of', 'singly', 'noun_of', 'counted',
+           'behind_noun', 'noun_phrase', 'apart', 'one_and_other', 'some_of_a_kind', 'said_of', 'side_of_land',
+           'relations_of', 'ref_of', 'plain', 'told_relation', 'verb_of', 'told_between', 'related', 'chained',
+           'subjects_in_words', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words', 'hour_in_words',
+           'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords', 'side_by_side',
+           'empty_scene', 'gone_of', 'several', 'denied', 'dressed', 're_opens', 'Caption', 'tell', 'short_caption',
+           'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown', 'held_phrases']
 
 # %% ../../nbs/world/phrases.ipynb #24bf8157
 import random
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -70,24 +72,29 @@ TIME = table(
 PLACE = table(
     mountains='in the mountains, below high peaks, in front of mountains, at the foot of the mountains, near'
     ' mountains,'
-    ' in a mountain valley, with mountains behind, in the alps, on a mountain | below the mountains, in a'
+    ' in a mountain valley, with mountains behind, in the alps, on a mountain, through the'
+    ' mountains | below the mountains, in a'
     ' valley below high peaks, near high peaks',
     hills='in the hills, among rolling hills, among round hills, in hilly country, on a hillside, in front of hills,'
-    ' in a hilly landscape | in the rolling hills, among the hills, in a country of round hills',
+    ' in a hilly landscape, across the hills | in the rolling hills, among the hills, in a country of round hills',
     dunes='in the dunes, in the desert, among sand dunes, on the sand, in a sandy desert, in the desert sand,'
-    ' among the dunes | on the desert sand, in the sand dunes, in the middle of the desert',
+    ' among the dunes, across the desert, on a sand dune | on the desert sand, in the sand dunes,'
+    ' in the middle of the desert',
     sea='at sea, by the sea, on the ocean, on the open sea, at the ocean, on the sea, out at sea, at the seaside,'
-    ' by the ocean, on the beach, at the coast, on the shore, on a calm sea | out on the ocean,'
+    ' by the ocean, on the beach, at the coast, on the shore, on a calm sea, at the beach, along the beach'
+    ' | out on the ocean,'
     ' in the middle of the sea, on'
     ' the open ocean',
     lake='by a lake, at the lake, on a lake, by the lake, by a calm lake, at the shore of a lake, beside a lake,'
-    ' near a lake, on the lake, at the lakeside | at the shore of a calm lake, beside the lake, near the calm lake',
+    ' near a lake, on the lake, at the lakeside, at a lake | at the shore of a calm lake, beside the lake,'
+    ' near the calm lake',
     forest='in a forest, by a forest, in the woods, by the woods, near a pine forest, in front of a forest,'
-    ' at the edge of the forest, before the trees of a forest, in the forest, among trees, in a wood | at the'
+    ' at the edge of the forest, before the trees of a forest, in the forest, among trees, in a wood,'
+    ' through the forest | at the'
     ' edge of the woods, in a pine forest, near the woods',
     plain='on a plain, on a wide plain, in the fields, in flat fields, on farmland, in open country, in a field,'
     ' on the plain, on a meadow, in the meadow, on the grassland, in a pasture,'
-    ' on the prairie | in the open fields, on flat farmland, in'
+    ' on the prairie, in a meadow, across the plain | in the open fields, on flat farmland, in'
     ' wide open country',
 )
 LAND = table(
@@ -163,18 +170,21 @@ KEYS = table(  # one or two words, for lists
 
 # %% ../../nbs/world/phrases.ipynb #f863c122
 NOUNS = table(
-    cabin='cabin, house, cottage, hut, home, wooden hut, log cabin, farmhouse, building | wooden house, log'
+    cabin='cabin, house, cottage, hut, home, wooden hut, log cabin, farmhouse, building, shed,'
+    ' chalet | wooden house, log'
     ' house, wooden cottage',
-    boat='boat, sailboat, ship, sailing boat, yacht, vessel | sailing ship, sailing yacht',
-    tree='tree, round tree, leafy tree, broad tree, oak/oaks, lone tree | broad leafy tree, leafy oak/leafy oaks',
+    boat='boat, sailboat, ship, sailing boat, yacht, vessel, fishing boat | sailing ship, sailing yacht',
+    tree='tree, round tree, leafy tree, broad tree, oak/oaks, lone tree, pine tree | broad leafy tree,'
+    ' leafy oak/leafy oaks',
     tower='tower, stone tower, castle, castle tower, watchtower, fort | old stone castle, old tower',
     balloon='balloon, hot-air balloon, hot air balloon, air balloon, gas balloon | flying balloon, flying'
     ' hot-air balloon',
-    bird='bird, flying bird, seabird, songbird, gull, wild bird | flying gull, flying seabird',
-    deer='deer/deer, stag, elk/elk, reindeer/reindeer, wild deer/wild deer, buck | wild stag, wild'
+    bird='bird, flying bird, seabird, songbird, gull, wild bird, seagull, crow | flying gull, flying seabird',
+    deer='deer/deer, stag, elk/elk, reindeer/reindeer, wild deer/wild deer, buck, doe | wild stag, wild'
     ' reindeer/wild reindeer',
     person='person/people, hiker, man/men, woman/women, wanderer, walker, human, traveller,'
-    ' boy, girl, lady/ladies, guy, farmer, child/children, kid, fisherman/fishermen, sailor, tourist'
+    ' boy, girl, lady/ladies, guy, farmer, child/children, kid, fisherman/fishermen, sailor, tourist,'
+    ' gentleman/gentlemen'
     '| old man/old men, old woman/old women, lone hiker',
     cat='cat, kitten, kitty/kitties, house cat, pussycat, pet cat | pet kitten, wild cat',
     dog='dog, puppy/puppies, hound, doggy/doggies, pet dog, pup | wild dog, pet puppy/pet puppies',
@@ -188,21 +198,26 @@ NOUNS = table(
     '| figure of snow/figures of snow, frosty figure of snow/frosty figures of snow',
 )
 SIDE = table(
-    left='on the left, to the left, at the left, on the left side, on the left hand side, at left | at the left'
+    left='on the left, to the left, at the left, on the left side, on the left hand side, at left,'
+    ' on left side | at the left'
     ' side, over on the left',
     center='in the center, in the middle, at the center, in the centre, at the centre | right in the center, in'
     ' the very middle',
-    right='on the right, to the right, at the right, on the right side, on the right hand side, at right | at'
+    right='on the right, to the right, at the right, on the right side, on the right hand side, at right,'
+    ' on right side | at'
     ' the right side, over on the right',
 )
 DEPTH = table(
-    near='close by, in the foreground, nearby, close to us, up close, in front | close in front of us, near us',
-    far='far away, in the distance, far off, in the background, a long way off | far in the distance, far in'
+    near='close by, in the foreground, nearby, close to us, up close, in front, close to the camera,'
+    ' close up | close in front of us, near us',
+    far='far away, in the distance, far off, in the background, a long way off, in the back,'
+    ' in the far distance | far in the distance, far in'
     ' the background',
 )
 REMOTE = table(near='nearby, close | ', far='distant, faraway, far-off | ')
 SIZE = table(
-    small='small, little, tiny | very small, very little', large='big, large, huge, giant | very big, very large'
+    small='small, little, tiny, miniature | very small, very little',
+    large='big, large, huge, giant, enormous, gigantic | very big, very large',
 )
 NUMBERS = {1: ('one', '1', 'a single', 'just one'), 2: ('two', '2', 'two', 'a pair of', 'a couple of')}
 NUMBERS |= {3: ('three', '3', 'three'), 4: ('four', '4', 'four')}
@@ -215,17 +230,23 @@ COLORED |= table(
     grey='grey, gray, stone grey, grey colored | very grey',
     pink='pink, rosy, bright pink, pink colored | very pink',
 )
-VERBS = dict(boat='floats, sails, is', balloon='floats, hovers, drifts, is flying', bird='flies, glides, is flying')
-VERBS |= dict(deer='stands, grazes, walks, is standing', person='walks, stands, is walking, is standing')
-VERBS |= dict(cat='sits, waits, is sitting', dog='stands, waits, runs, is running')
+VERBS = dict(boat='floats, sails, is, drifts', balloon='floats, hovers, drifts, is flying, hangs')
+VERBS |= dict(bird='flies, glides, is flying, soars')
+VERBS |= dict(deer='stands, grazes, walks, is standing, drinks, rests')
+VERBS |= dict(person='walks, stands, is walking, is standing, sits, waits, rests')
+VERBS |= dict(cat='sits, waits, is sitting, sleeps, lies', dog='stands, waits, runs, is running, sits, lies')
 VERBS |= dict(
-    horse='stands, trots, grazes, is grazing', car='is parked, stands, drives', flower='blooms, grows, is growing'
+    horse='stands, trots, grazes, is grazing, gallops, runs',
+    car='is parked, stands, drives, waits',
+    flower='blooms, grows, is growing',
 )
-DOING = dict(
-    boat='floating, sailing', balloon='floating, flying, hovering', bird='flying, gliding', deer='standing, grazing'
-)
-DOING |= dict(person='walking, standing, hiking', cat='sitting, playing', dog='running, playing, sitting')
-DOING |= dict(horse='standing, grazing, running', car='parked, driving', flower='growing, blooming')
+DOING = dict(boat='floating, sailing, drifting', balloon='floating, flying, hovering', bird='flying, gliding')
+DOING |= dict(deer='standing, grazing, drinking, resting', windmill='turning, standing', tower='standing, rising')
+DOING |= dict(person='walking, standing, hiking, sitting, waiting, resting', cat='sitting, playing, sleeping')
+DOING |= dict(dog='running, playing, sitting, waiting, lying', snowman='standing, smiling', tent='standing')
+DOING |= dict(horse='standing, grazing, running, galloping', car='parked, driving', flower='growing, blooming')
+OWNED = 'dog', 'cat', 'horse', 'car', 'boat', 'tent', 'cabin'  # what people have
+OVER = 'over', 'above', 'in the sky over', 'in the air above'  # a land, where everything flies
 SUNNY = 'on a sunny day', 'in the sunshine', 'on a bright sunny day', 'in sunny weather', 'in bright sunshine'
 RELATED = {
     'left of': words('left of, to the left of, on the left of | on the left side of'),
@@ -253,6 +274,14 @@ BEFORE = (
         'picture of ',
         'draw ',
         'show me ',
+        'make ',
+        'give me ',
+        'could you draw ',
+        'can you make ',
+        'i would like to see ',
+        'i want ',
+        'generate ',
+        'is it possible to have ',
     ),
     *(
         'please draw ',
@@ -274,6 +303,7 @@ BEFORE = (
 MOODS = (  # adjectives that say nothing which a picture could miss
     'quiet silent peaceful lonely cosy mysterious magical dreamy lovely pretty charming dramatic gentle romantic epic '
     'cute funny realistic vivid old-fashioned famous perfect wonderful serene'
+    ' young old lost happy sad sleepy proud calm'
 ).split()
 AFTER = (
     *(
@@ -290,6 +320,7 @@ AFTER = (
     *(', dramatic lighting', ', so pretty', ', highly detailed', ', cinematic', ', minimalist', ', wallpaper', ', wow'),
     *(', very quiet', ', silence', ', vibes', ' pls', ', my favourite place', ', like in a dream'),
     ', for my grandmother',
+    *('!', '!!', '?', ', thanks', ', 8k', ', moody', ', film grain', ', retro style', ', award winning', ', cozy'),
 )
 
 # %% ../../nbs/world/phrases.ipynb #dcd66f10
@@ -318,8 +349,12 @@ class Talk:
         return row.known[0] if self.maybe(0.25) else pick(self.rng, row.known)
 
     def ask(self) -> Ask:
-        "What the caption demands, once it is finished."
-        return Ask(**self.told, subjects=tuple(self.things), relations=tuple(self.relations), absent=tuple(self.absent))
+        "What the caption demands, once it is finished; what is said alike is demanded together."
+        alike = Counter()
+        for t in self.things:
+            alike[replace(t, count=1)] += t.count
+        things = tuple(replace(t, count=n) for t, n in alike.items())
+        return Ask(**self.told, subjects=things, relations=tuple(self.relations), absent=tuple(self.absent))
 
 
 def article(
@@ -377,8 +412,21 @@ def groups_of(
         chances['color'] = max(chances['color'], alike)  # else "a cat and a cat"
         every = dict(color=1, size=size != 'normal', side=1, depth=1)
         said = {f for f, p in (every if talk.all else chances).items() if shared(members, f) and talk.maybe(p)}
-        out.append(Group(tuple(members), frozenset(said)))
+        out += singly(talk, Group(tuple(members), frozenset(said)))
     return shuffled(talk.rng, out)
+
+
+def singly(talk: Talk, g: Group) -> list[Group]:
+    "A group, or now and then its members: 'a man, a woman', 'a tree on the left, a tree on the right'."
+    sides = {s.side for s in g.members}
+    if len(g.members) == 1 or talk.all or len(sides) < len(g.members) and g.first.kind != 'person':
+        return [g]
+    if not talk.maybe(0.3 if g.first.kind == 'person' else 0.1):
+        return [g]
+    said = g.said & {'color', 'size'}
+    if g.first.kind != 'person':
+        said |= {'side'}
+    return [Group((s,), said) for s in g.members]
 
 # %% ../../nbs/world/phrases.ipynb #20462bac
 def noun_of(talk: Talk, kind: str, many: bool) -> str:
@@ -395,6 +443,8 @@ def counted(talk: Talk, n: int, noun: str) -> str:
         return noun
     if talk.maybe(0.07):
         return f'the {noun}'
+    if talk.maybe(0.02):
+        return f'my {noun}'
     return f'{pick(talk.rng, NUMBERS[1])} {noun}' if talk.maybe(0.1) else article(noun)
 
 
@@ -410,6 +460,7 @@ def behind_noun(talk: Talk, s: Subject, many: bool) -> str:
             f'with {article(s.color)} coat',
             f'wearing {s.color}',
             f'in {article(s.color)} {pick(talk.rng, CLOTHES)}',
+            f'with {s.color} {pick(talk.rng, CLOTHES)}',
         ] * (not many)
     return pick(talk.rng, forms)
 
@@ -432,7 +483,9 @@ def noun_phrase(
         adjectives.append(talk.word(COLORED[s.color]) if talk.maybe(0.2) or talk.held else s.color)
     adjectives = [pick(talk.rng, MOODS)] * talk.maybe(0.04) + adjectives
     phrase = ' '.join([*adjectives, noun_of(talk, s.kind, many)])
-    if many or not bare:
+    if s.kind in OWNED and not many and not bare and talk.things[0].kind == 'person' and talk.maybe(0.25):
+        phrase = f'{pick(talk.rng, ("his", "her", "their"))} {phrase}'
+    elif many or not bare:
         phrase = counted(talk, len(g.members), phrase)
     if late:
         phrase += ' ' + behind_noun(talk, s, many)
@@ -462,19 +515,23 @@ def one_and_other(talk: Talk, g: Group) -> str:
     return f'{noun_phrase(talk, alike)[0]}, one {first} and {pick(talk.rng, ("one", "the other"))} {second}'
 
 
-def two_of_a_kind(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A phrase; the groups that are left
-    "Two of a kind in different colours told together, as in 'two dogs, one black and one white'; '' where none are."
+def some_of_a_kind(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A phrase; the groups left
+    "Some of a kind in different colours told together, as in 'two dogs, one black and one white'; '' where none are."
     single = [g for g in groups if len(g.members) == 1 and 'color' in g.said and 'size' not in g.said]
     kinds = [g.first.kind for g in single]
-    kind = next((k for k in kinds if kinds.count(k) == 2), None)
-    if kind is None:
+    kind = next((k for k in kinds if kinds.count(k) > 1), None)
+    some = [g for g in single if g.first.kind == kind]
+    if kind is None or len({g.first.color for g in some}) < len(some):
         return '', groups
-    pair = [g for g in single if g.first.kind == kind]
-    talk.things += [Thing(kind, g.first.color) for g in pair]
-    a, b = (g.first.color for g in pair)
-    one = pick(talk.rng, (f'one {a} and one {b}', f'{article(a)} one and {article(b)} one', f'one {a}, the other {b}'))
-    phrase = f'{pick(talk.rng, NUMBERS[2])} {noun_of(talk, kind, True)}{pick(talk.rng, (", ", ": "))}{one}'
-    return phrase, [g for g in groups if g not in pair]
+    talk.things += [Thing(kind, g.first.color) for g in some]
+    colors = [g.first.color for g in some]
+    ways = [[f'one {c}' for c in colors], [f'{article(c)} one' for c in colors], ['one ' + colors[0], *colors[1:]]]
+    ways += [[f'one in {c}' for c in colors]] * 2 * (kind == 'person')
+    ways += [[f'one {colors[0]}', f'the other {colors[1]}']] * (len(colors) == 2)
+    each = join(pick(talk.rng, ways), pick(talk.rng, (' and ', ' and ', ', ', ', and ')))
+    gap = pick(talk.rng, (', ', ': '))
+    phrase = f'{pick(talk.rng, NUMBERS[len(some)])} {noun_of(talk, kind, True)}{gap}{each}'
+    return phrase, [g for g in groups if g not in some]
 
 
 def said_of(talk: Talk, g: Group, bare: bool = False) -> str:
@@ -534,8 +591,10 @@ def told_relation(talk: Talk, a: Group, b: Group, relation: str) -> str:
     talk.relations.append((ref_of(a), relation, ref_of(b)))
     pa, pb = noun_phrase(talk, a)[0], noun_phrase(talk, b)[0]
     said, way = talk.word(RELATED[relation]), talk.rng.random()
+    if relation == 'beside' and not talk.held and talk.maybe(0.25):
+        return f'{pa} and {pb}{pick(talk.rng, (" side by side", ", side by side", " next to each other"))}'
     if way < 0.72:
-        return f'{pa} {said} {pb}'
+        return f'{pa} {verb_of(talk, a)}{said} {pb}'
     if way < 0.86:
         return f'{said} {pb} {pick(talk.rng, ("is", "there is", "we see", "stands"))} {pa}'
     it, its = ('it', 'its') if len(b.members) == 1 else ('them', 'their')
@@ -543,6 +602,28 @@ def told_relation(talk: Talk, a: Group, b: Group, relation: str) -> str:
     if relation in ('left of', 'right of') and talk.maybe(0.6) and not talk.held:
         where = f'{pick(talk.rng, ("to", "on"))} {its} {relation.split()[0]}'
     return f'{pb}{pick(talk.rng, (" with ", " and ", ", "))}{pa} {where}'
+
+
+def verb_of(talk: Talk, g: Group) -> str:
+    "What a group does, now and then, before it is said where: 'sits '."
+    if talk.bare or talk.maybe(0.65):
+        return ''
+    if len(g.members) > 1:
+        return pick(talk.rng, ('are ', 'stand ' if g.first.kind not in FLYING else 'fly '))
+    return pick(talk.rng, (*VERBS.get(g.first.kind, 'stands').split(', '), 'is')) + ' '
+
+
+def told_between(talk: Talk, a: Group, b: Group, c: Group) -> str:
+    "'a cat between a dog and a car', 'between a dog and a car sits a cat', 'a dog and a car, a cat between them'."
+    talk.things += [g.thing() for g in (a, b, c)]
+    talk.relations.append((ref_of(a), 'between', (ref_of(b), ref_of(c))))
+    pa, pb, pc = (noun_phrase(talk, g)[0] for g in (a, b, c))
+    way = talk.rng.random()
+    if way < 0.65:
+        return f'{pa} {verb_of(talk, a)}between {pb} and {pc}'
+    if way < 0.85:
+        return f'between {pb} and {pc} {verb_of(talk, a) or pick(talk.rng, ("is ", "there is ", "we see "))}{pa}'
+    return f'{pb} and {pc}{pick(talk.rng, (" with ", ", "))}{pa} between them'
 
 
 def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A phrase; the groups that are left
@@ -553,10 +634,7 @@ def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A ph
     clear = len({g.first.kind for g in single}) == len(single) == len(groups)
     if clear and len(by_side) == 3 == len(single) and talk.maybe(0.5):
         a, b, c = by_side['center'], *shuffled(talk.rng, [by_side['left'], by_side['right']])
-        talk.things += [g.thing() for g in (a, b, c)]
-        talk.relations.append((ref_of(a), 'between', (ref_of(b), ref_of(c))))
-        pa, pb, pc = (noun_phrase(talk, g)[0] for g in (a, b, c))
-        return f'{pa} between {pb} and {pc}', []
+        return told_between(talk, a, b, c), []
     a, b = named[:2]
     if ref_of(a) == ref_of(b):
         return '', groups
@@ -596,13 +674,13 @@ def chained(talk: Talk, groups: list[Group]) -> str:
 def subjects_in_words(talk: Talk) -> str:
     "Everything that stands in the scene; '' where there is nothing."
     groups, parts = groups_of(talk), []
-    if len(groups) > 1 and not talk.all and talk.maybe(0.35):
+    if len(groups) > 1 and not talk.all and talk.maybe(0.5):
         phrase, left = (chained(talk, groups), []) if talk.maybe(0.3) else ('', groups)
         if not phrase:
             phrase, left = related(talk, groups)
         parts, groups = parts + [phrase] * bool(phrase), left
     elif len(groups) > 1 and not talk.all and talk.maybe(0.6):
-        phrase, groups = two_of_a_kind(talk, groups)
+        phrase, groups = some_of_a_kind(talk, groups)
         parts += [phrase] * bool(phrase)
     parts += [said_of(talk, g) for g in groups]
     return (
@@ -636,7 +714,13 @@ def phrases_of(talk: Talk) -> list[str]:
     phrases = []
     if sunny(talk) and talk.maybe(0.6):
         phrases, told = [pick(talk.rng, SUNNY)], {f: v for f, v in told.items() if f == 'terrain'}
-    return shuffled(talk.rng, phrases + [talk.word(tables[f][v]) for f, v in told.items()])
+    if 'terrain' in told and talk.things and not talk.held and talk.maybe(0.5):
+        if all(t.kind in FLYING for t in talk.things):
+            phrases += [f'{pick(talk.rng, OVER)} {talk.word(LAND[told.pop("terrain")])}']
+    phrases += [talk.word(tables[f][v]) for f, v in told.items()]
+    if talk.bare and talk.maybe(0.6):
+        phrases = [re.sub(r'\b(in|on|at|by|near|over|above) (the|an?) ', r'\1 ', p) for p in phrases]
+    return shuffled(talk.rng, phrases)
 
 
 def described(phrase: str, adjective: str) -> str:
@@ -722,7 +806,8 @@ def keywords(talk: Talk, subs: str) -> str:
     "'red cabin, lake, sunset'"
     talk.things.clear(), talk.relations.clear()
     parts = [said_of(talk, g, bare=True) for g in groups_of(talk)]
-    return ', '.join(shuffled(talk.rng, [*parts, *(talk.word(KEYS[v]) for v in talk.told.values())]))
+    gap = pick(talk.rng, (', ', ', ', ', ', ', ', '; ', '. '))
+    return gap.join(shuffled(talk.rng, [*parts, *(talk.word(KEYS[v]) for v in talk.told.values())]))
 
 
 def side_by_side(talk: Talk, subs: str) -> str:
@@ -772,21 +857,38 @@ def empty_scene(talk: Talk) -> str:
     return form.format(words)
 
 
-def denials(talk: Talk) -> str:
-    "What is not there, now and then: ', no rain'."
-    if talk.all or not talk.maybe(0.14):
-        return ''
+def gone_of(talk: Talk) -> str:
+    "What is denied next: weather, people, animals or a kind that isn't there."
     kinds, scene = {s.kind for s in talk.scene.subjects}, talk.scene
     gone = [w for w in ('fog', 'snow', 'rain') if w != scene.weather]
     gone += ['person'] * 2 * ('person' not in kinds) + ['animal'] * (not kinds & {*ANIMALS})
     gone += [k for k in KINDS if k not in kinds and k != 'person' and talk.maybe(0.1)]
-    what = pick(talk.rng, gone)
-    talk.absent.append(what)
-    plural = (
-        NOUNS[what].known[0].partition('/')[2] or f'{NOUNS[what].known[0].partition("/")[0]}s' if what in KINDS else ''
-    )
-    said = pick(talk.rng, NOBODY.get(what, (f'no {plural}', f'without {plural}', f'without any {plural}')))
-    return pick(talk.rng, (f', {said}', f' and {said}' if said.startswith('no') else f' {said}'))
+    return pick(talk.rng, [k for k in gone if k not in talk.absent])
+
+
+def several(kind: str) -> str:
+    "The plainest plural of a kind."
+    one, _, more = NOUNS[kind].known[0].partition('/')
+    return more or f'{one}s'
+
+
+def denied(talk: Talk, text: str) -> str:
+    "A caption and what is not there, now and then: '…, no rain', 'no rain, …'."
+    if talk.all or not talk.maybe(0.16):
+        return text
+    talk.absent.append(gone_of(talk))
+    if talk.maybe(0.25):
+        talk.absent.append(gone_of(talk))
+        names = [several(k) if k in KINDS else dict(animal='animals').get(k, k) for k in talk.absent]
+        said = pick(talk.rng, ('no {}, no {}', 'no {} and no {}', 'no {} or {}', 'without {} or {}')).format(*names)
+    else:
+        (what,) = talk.absent
+        name = several(what) if what in KINDS else ''
+        said = pick(talk.rng, NOBODY.get(what, (f'no {name}', f'without {name}', f'without any {name}')))
+    if said.startswith('no') and text and not re_opens(text) and talk.maybe(0.2):
+        return f'{said}, {pick(talk.rng, ("", "", "just ", "only "))}{text}'
+    gap = pick(talk.rng, (', ', ' and ', ', but ', '. ')) if said.startswith('no') else pick(talk.rng, (' ', ' ', ', '))
+    return f'{text}{gap}{said}'
 
 
 def dressed(talk: Talk, text: str) -> str:
@@ -828,7 +930,7 @@ def tell(talk: Talk, forms: dict = FORMS) -> Caption:
         text += pick(talk.rng, ONLY) * (talk.maybe(0.04) and not talk.all)
     else:
         text = empty_scene(talk)
-    text = dressed(talk, text + denials(talk))
+    text = dressed(talk, denied(talk, text))
     return Caption(text, talk.ask())
 
 
