@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FLOW_MAP', 'FILES', 'DistillConfig', 'distill_recipe', 'check_teacher', 'DistillJob', 'null_states', 'velocities',
-           'map_batches', 'precise', 'step_loss', 'anchor_loss', 'map_loss', 'fixed_noise', 'given', 'usual',
-           'in_jumps', 'taught', 'map_validate', 'map_preview', 'map_network', 'publish_map', 'begin_job',
-           'copy_teacher', 'own_sampling', 'distill']
+           'padded', 'solve', 'solutions', 'map_batches', 'parts_of', 'precise', 'step_loss', 'solved_loss',
+           'anchor_loss', 'map_loss', 'fixed_noise', 'given', 'usual', 'in_jumps', 'taught', 'map_validate',
+           'map_preview', 'map_network', 'publish_map', 'begin_job', 'copy_teacher', 'own_sampling', 'distill']
 
 # %% ../../nbs/sampling/distill.ipynb #0061e8b3
 import math, shutil, time
@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base.core import check_seed, from_dict, generator, home, machine, number, pick_device, read_json, require
-from ..base.core import to_dict, write_atomic, write_json
+from ..base.core import autocast, check_seed, from_dict, generator, home, machine, number, pick_device, pick_dtype
+from ..base.core import read_json, require, to_dict, write_atomic, write_json
 from ..base.settings import setting, settings
 from ..base.viz import grid, in_notebook
-from ..flow import combine, expand, guided, heun, jump, mapped, path, target_velocity, time_grid
+from ..flow import SOLVERS, combine, expand, guided, heun, jump, mapped, path, target_velocity, time_grid
 from ..inference import Pipeline
 from ..pictures.stream import picture_latents
 from .flow_map import FlowMap, check_taught, draw_scales, draw_spans, guided_times, lagrangian_loss
@@ -30,9 +31,10 @@ from .flow_map import split_loss, squared
 from ..train import PRESETS, Sampling, Stage, StageJob, read_captions, run_stage, to_bytes, unet_batches
 from ..training.cache import cache_texts
 from ..training.config import TrainConfig
-from ..training.data import Maker
+from ..training.data import Maker, batch_indices
 from ..training.folder import fits, kept, open_run, place, plain_data, room
 from ..training.layouts import compose
+from ..training.run import to_device
 from ..unet import ModelConfig, UNet, UNetConfig
 
 # %% ../../nbs/sampling/distill.ipynb #4cae733a
@@ -40,7 +42,9 @@ from ..unet import ModelConfig, UNet, UNetConfig
 class DistillConfig(TrainConfig):
     "How a flow map is taught."
 
-    form: str = setting('lagrangian', 'of the loss, see nbs/sampling/flow_map', choices=('lagrangian', 'split'))
+    form: str = setting('solved', 'of the loss, see nbs/sampling/flow_map', choices=('solved', 'lagrangian', 'split'))
+    solutions: int = setting(3072, 'of the teacher, from which the solved form learns', 1, 10**6)
+    fine: int = setting(24, 'steps of each of these', 2, 1000)
     gap: float = setting(0.04, 'of time, over which the Lagrangian form takes its difference', 1e-3, 0.5)
     anchor: float = setting(0.5, "share of the data, beside the teacher, in what a step of no length learns", 0, 1)
     map_steps: int = setting(8, 'most steps that a picture may take', 1, 1000)
@@ -77,6 +81,7 @@ class DistillJob(StageJob):
     teacher: UNet | None = None
     interval: tuple[float, float] = (0.0, 1.0)  # times with guidance
     null: tuple[Tensor, Tensor] | None = None  # states of tokens and mask of the empty caption, one row
+    solved: dict[str, Tensor] | None = None  # what the teacher's solutions pass, see `solutions`
 
 
 def null_states(
@@ -105,16 +110,74 @@ def velocities(
     return vc.index_copy(0, i, combine(vu, vc[i], expand(b['w'][i], vu))), vc
 
 # %% ../../nbs/sampling/distill.ipynb #04c9556b
+def padded(v: Tensor, n: int) -> Tensor:  # (b, m, ...) -> (b, n, ...)
+    "More columns, of zeros."
+    return F.pad(v, (0, 0) * (v.ndim - 2) + (0, n - v.shape[1]))
+
+
+@torch.no_grad()
+def solve(job: DistillJob, b: dict) -> Tensor:  # (b, fine + 1, c, h, w) float16
+    "What the teacher passes from a batch's noise to its pictures."
+    b = to_device(b, job.null[0].device)
+    b |= dict(zip(('ctx', 'mask'), read_captions(job, b['words'], b['mask'])))
+    velocity = lambda x, t: velocities(job, x, torch.full((len(x),), t, device=x.device), b)[0]
+    with autocast(b['x0'].device, pick_dtype(b['x0'].device)[0]):
+        passed = [x for _, _, x in SOLVERS['ab2'].steps(velocity, b['x0'], time_grid(job.cfg.fine))]
+    return torch.stack([b['x0'], *passed], 1).half().cpu()
+
+
+def solutions(
+    job: DistillJob,
+    file: Path,  # where they are kept
+) -> dict[str, Tensor]:  # states (n, fine + 1, c, h, w) float16; w, words, mask, perhaps told: (n, ...)
+    "The teacher's solutions for captions of training, each with noise and guidance of its own."
+    from safetensors.torch import load_file, save_file
+    from tqdm.auto import tqdm
+
+    says = "form='solved' solves for cached pictures, and these are streamed: choose form=lagrangian"
+    require(not job.streamed, says)
+    if file.is_file():
+        return load_file(file)
+    cfg, base, parts = job.cfg, unet_batches(job), []
+    rows = cfg.batch * cfg.accumulate
+    for k in tqdm(range(-(-cfg.solutions // rows)), desc='solutions of the teacher', unit='batch'):
+        gen = generator(cfg.seed, 'solutions', k)
+        b = {name: v for name, v in base(k, gen).items() if name in ('words', 'mask', 'x0', 'told')}
+        b['w'] = draw_scales(rows, cfg.map_guidance, gen)
+        wide = {name: padded(b[name], job.tok.length) for name in ('words', 'mask')}
+        parts.append(wide | dict(states=solve(job, b), w=b['w']) | ({'told': b['told']} if 'told' in b else {}))
+    made = {name: torch.cat([p[name] for p in parts])[: cfg.solutions].contiguous() for name in parts[0]}
+    write_atomic(file, lambda p: save_file(made, p))
+    return made
+
+
 def map_batches(job: DistillJob) -> Callable:
-    "Latents with noise, captions, layouts, both times, guidance."
-    base = unet_batches(job)
+    "Latents with noise, captions, layouts, both times, guidance; of the solved form, parts of solutions beside."
+    base, cfg = unet_batches(job), job.cfg
 
     def batches(step, gen):
         rows = {k: v for k, v in base(step, gen).items() if k not in ('layout', 'rows0', 'when')}
         s, t = draw_spans(len(rows['x0']), gen)
-        return rows | dict(t=s, end=t, w=draw_scales(len(s), job.cfg.map_guidance, gen))
+        rows |= dict(t=s, end=t, w=draw_scales(len(s), cfg.map_guidance, gen))
+        return rows | ({f'of_{k}': v for k, v in parts_of(job, step, gen).items()} if job.solved else {})
 
     return batches
+
+
+def parts_of(job: DistillJob, step: int, gen: torch.Generator) -> dict[str, Tensor]:
+    "Parts of solutions: states where they begin and where they end, both times, and what is said."
+    cfg, known = job.cfg, job.solved
+    rows = cfg.batch * cfg.accumulate
+    j = batch_indices(len(known['w']), rows, step, cfg.seed)
+    s, t = draw_spans(rows, gen)
+    a = (s * cfg.fine).long().clamp(max=cfg.fine - 1)
+    b = (t * cfg.fine).ceil().long().clamp(max=cfg.fine).maximum(a + 1)
+    said = {k: v[j] for k, v in known.items() if k != 'states'}
+    n = int(said['mask'].sum(1).max())  # columns that are padding for the whole update
+    said |= {k: said[k][:, :n] for k in ('words', 'mask')}
+    return said | dict(
+        x=known['states'][j, a].float(), y=known['states'][j, b].float(), t=a / cfg.fine, end=b / cfg.fine
+    )
 
 # %% ../../nbs/sampling/distill.ipynb #561b362d
 def precise(x: Tensor):  # a context manager
@@ -141,6 +204,17 @@ def step_loss(
     with precise(x):
         return lagrangian_loss(mean, lambda x, t: velocities(job, x, t, b)[0], x, b['t'], b['end'], job.cfg.gap)
 
+
+def solved_loss(
+    job: DistillJob,
+    net: nn.Module,
+    b: dict,  # x and y, states of solutions at t and end; words, mask, w, perhaps told
+) -> Tensor:  # (b,)
+    "How far mean velocities are from those of solutions."
+    ctx, mask = read_captions(job, b['words'], b['mask'])
+    aim = (b['y'] - b['x']) / expand(b['end'] - b['t'], b['x'])
+    return squared(net(b['x'], b['t'], ctx, mask, b.get('told'), b['end'], b['w']), aim)
+
 # %% ../../nbs/sampling/distill.ipynb #02042c57
 def anchor_loss(
     job: DistillJob,
@@ -164,7 +238,9 @@ def map_loss(job: DistillJob) -> Callable:
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
         b = b | dict(zip(('ctx', 'mask'), read_captions(job, b['words'], b['mask'])))
         x, line = path(b['x0'], x1, b['t']), target_velocity(b['x0'], x1)
-        steps, anchor = step_loss(job, net, x, b).mean(), anchor_loss(job, net, x, line, b).mean()
+        of = {k[3:]: v for k, v in b.items() if k.startswith('of_')}
+        steps = (solved_loss(job, net, of) if of else step_loss(job, net, x, b)).mean()
+        anchor = anchor_loss(job, net, x, line, b).mean()
         return steps + anchor, dict(steps=steps.detach(), anchor=anchor.detach())
 
     return loss
@@ -275,6 +351,11 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
     job = DistillJob(cfg, model, train, val, **parts, **own)
     if not job.streamed:
         job.latents = make.latents(pipe.vae, cfg, {pipe.vae.cfg.image_size})
+    if cfg.form == 'solved':
+        with make.procs.main_process_first():
+            job.solved = solutions(
+                job, make.out / 'cache' / f'solutions-{cfg.solutions}-{cfg.fine}-{cfg.seed}.safetensors'
+            )
     return job
 
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SMALLEST', 'OPSET', 'MANIFEST', 'States', 'Velocity', 'Composing', 'slotted', 'Colours', 'Graph', 'graphs', 'rounded',
-           'halved', 'need', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'open_files', 'by_files',
-           'difference']
+           'halved', 'need', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'opened', 'open_files',
+           'by_files', 'difference']
 
 # %% ../../nbs/sampling/export.ipynb #53133183
 import logging, warnings
@@ -24,7 +24,7 @@ from .. import __version__
 from ..base.core import from_unit, home, read_json, write_atomic, write_json
 from ..base.vocabulary import ENDINGS, LITTLE, NEAR, ODD, SHOWN, WORDS_FILE
 from ..clip import CLIP
-from ..flow import guided, solver_label
+from ..flow import guided, jump, mapped, solver_label
 from ..inference import Pipeline, Request
 from ..training.layouts import GUIDANCE, STEPS, in_rows, layout_noise
 from ..unet import UNet, layout_width
@@ -44,14 +44,14 @@ class States(nn.Module):
 
 
 class Velocity(nn.Module):
-    "The velocity network, told which tokens are there; slots always are."
+    "The velocity network, told which tokens are there; slots always are. A flow map hears its end and scale, too."
 
     def __init__(self, unet: UNet):
         super().__init__()
         self.unet = unet
 
-    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout: Tensor | None = None) -> Tensor:
-        return self.unet(x, t, ctx, slotted(mask, ctx), layout)
+    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout=None, end=None, w=None) -> Tensor:
+        return self.unet(x, t, ctx, slotted(mask, ctx), layout, *(() if end is None else (end, w)))
 
 
 class Composing(nn.Module):
@@ -105,6 +105,8 @@ def graphs(pipe: Pipeline) -> dict[str, Graph]:
         known = rows.clone()  # the same tensor twice would become one input
         made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows, known=known), 'v')
         asked = asked | dict(layout=rows)
+    if pipe.map:
+        asked = asked | dict(end=torch.full((2,), 0.75), w=torch.full((2,), 2.0))
     made['velocity'] = Graph(Velocity(pipe.unet), asked, 'v')
     return made | dict(decoder=Graph(Colours(pipe.vae), dict(z=z), 'image'))
 
@@ -219,7 +221,8 @@ def manifest(
         layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), steps=STEPS, guidance=GUIDANCE)
         if cfg.layout
         else None,
-        solvers={n: solver_label(n) for n in ('fitted', 'ab2')},
+        map=dict(steps=cfg.steps, guidance=list(cfg.guidance), interval=list(cfg.interval)) if pipe.map else None,
+        solvers={n: solver_label(n) for n in ('fitted', 'ab2', *([jump.name] if pipe.map else []))},
         settings=settings_of(pipe),
         files={n: dict(bytes=len(b), sha256=sha256(b).hexdigest()) for n, b in read.items()},
     )
@@ -248,27 +251,31 @@ def export(
     return folder
 
 # %% ../../nbs/sampling/export.ipynb #dc3ff4e5
+def opened(
+    model: Path | bytes,  # ONNX
+) -> Callable:  # tensors, in the order of the inputs, to a tensor
+    "A network as a function."
+    ort = need('onnxruntime')
+    one = ort.SessionOptions()
+    one.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(model, one, providers=['CPUExecutionProvider'])
+    names = [i.name for i in session.get_inputs()]
+    return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.cpu().numpy() for a in args))))[0])
+
+
 def open_files(
     folder: str | Path,  # that `export` wrote
 ) -> dict[
     str, Callable
 ]:  # "text", "velocity", "decoder", perhaps "composer": tensors, in the order of the inputs, to a tensor
     "The networks of a folder; `ValueError` in one line for a file that is not what the manifest says."
-    ort, folder = need('onnxruntime'), home(folder)
+    folder = home(folder)
     said = read_json(folder / MANIFEST)
     for name, wanted in said['files'].items():
         file = folder / name
         if not file.is_file() or sha256(file.read_bytes()).hexdigest() != wanted['sha256']:
             raise ValueError(f'{file} is missing, or is not the file that {MANIFEST} tells of: export the model anew')
-    one = ort.SessionOptions()
-    one.intra_op_num_threads = torch.get_num_threads()
-
-    def asked(file):
-        session = ort.InferenceSession(file, one, providers=['CPUExecutionProvider'])
-        names = [i.name for i in session.get_inputs()]
-        return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.cpu().numpy() for a in args))))[0])
-
-    return {Path(n).stem: asked(folder / n) for n in said['files'] if n.endswith('.onnx')}
+    return {Path(n).stem: opened(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
 
 def by_files(
@@ -287,8 +294,14 @@ def by_files(
     layout = None
     if 'composer' in nets:
         layout = in_rows(nets['composer'], layout_noise(job.x.cpu(), pipe.unet.cfg.layout), given, pipe.unet.cfg.layout)
-    how = r.guidance_scale, r.guidance_interval
-    velocity = guided(nets['velocity'], *given, *how, layout=layout)
+    net = nets['velocity']
+    if r.solver == jump.name:
+        mean = lambda x, t, ctx, mask, end, w, *told: net(x, t, ctx, mask, *told, end, w)
+        velocity = mapped(mean, ctx, mask, r.guidance_scale, layout)
+    else:
+        at_once = lambda t: (t, torch.ones_like(t)) if pipe.map else ()  # no way to go, no guidance: a velocity
+        plain = lambda x, t, ctx, mask, *told: net(x, t, ctx, mask, *told, *at_once(t))
+        velocity = guided(plain, *given, r.guidance_scale, r.guidance_interval, layout=layout)
     z = job.solve(velocity, job.x.cpu(), job.ts)
     return z, nets['decoder'](z)
 

@@ -99,14 +99,18 @@ async function compose(states, mask, noise) {
   return { rows, shape };
 }
 
-// velocity(x, t): with guidance, both captions' in one call; beside the empty one no layout is told.
-function field(states, mask, guidance, layout) {
-  const { latents } = model.manifest, size = layout?.rows.length, both = new Float32Array(2 * (size ?? 0));
+// velocity(x, t, u): with guidance, both captions' in one call; beside the empty one no layout is told. A flow map's jump
+// from t to u has its guidance in one row; the same network's velocity is a jump of no length and no guidance.
+function field(states, mask, guidance, layout, solver) {
+  const { latents, map } = model.manifest, size = layout?.rows.length, both = new Float32Array(2 * (size ?? 0));
   both.set(layout?.rows ?? [], size ?? 0);
-  const velocity = (x, t, k, from) => ask('velocity', {
+  const row = (value, k) => ['float32', new Float32Array(k).fill(value), [k]];
+  const velocity = (x, t, k, from, end = t, w = 1) => ask('velocity', {
     ...question(x, latents, t, states, mask, k, from),
     ...layout && { layout: ['float32', both.subarray(from * size, (from + k) * size), [k, ...layout.shape]] },
+    ...map && { end: row(end, k), w: row(w, k) },
   });
+  if (solver === 'flow_map') return (x, t, u) => velocity(x, t, 1, 1, u, guidance.scale);
   return async (x, t) => {
     if (!isGuided(guidance, t)) return velocity(x, t, 1, 1);
     const v = await velocity(twice(x), t, 2, 0);
@@ -124,12 +128,12 @@ async function encode(texts) {
 async function draw({ id, prompt, negative, seed, steps, scale, solver }) {
   const began = performance.now(), { manifest: m, sampling } = model, [, h, w] = m.latents, [, H, W] = m.image;
   const guidance = { scale, interval: m.settings.guidance_interval };
-  const p = plan(sampling, m.shift, steps, guidance, solver);
+  const p = plan(sampling, m.shift, steps, guidance, solver, m.map, m.settings.solver);
   const { states, mask, cut } = await encode([negative, prompt]);
   let x = randn(m.latents.reduce((a, b) => a * b), seed);
-  const velocity = field(states, mask, guidance, await compose(states, mask, x));
+  const velocity = field(states, mask, guidance, await compose(states, mask, x), p.solver);
   for (let i = 0; i < steps; i++) {
-    const [t, u] = [p.times[i], p.times[i + 1]], v = await velocity(x, t);
+    const [t, u] = [p.times[i], p.times[i + 1]], v = await velocity(x, t, u);
     if (sampling.preview) {
       const guess = x.map((value, k) => value + (1 - t) * v[k]), pixels = preview(guess, sampling.preview, h * w);
       post('step', { id, step: i + 1, steps, pixels, width: w, height: h }, [pixels.buffer]);
