@@ -493,7 +493,7 @@ def clip_batches(job: StageJob) -> Callable:
         if cfg.agree and n > 1:  # another caption beside it
             v = torch.cat([v, (v + torch.randint(1, n, v.shape, generator=gen)) % n], 1)
         at = mirrored.long()[:, None], v, j[:, None]
-        m = int(mask[at].sum(-1).max())  # columns that are padding for the whole update
+        m = ids.shape[-1] if cfg.compile else int(mask[at].sum(-1).max())  # the rest is padding for the whole update
         rows = dict(image=train.images[j], mirrored=mirrored, colours=colours)
         rows |= dict(ids=ids[at][..., :m].long(), mask=mask[at][..., :m])
         if cfg.attributes:
@@ -648,8 +648,13 @@ def unet_loss(job: StageJob) -> Callable:
     @torch.no_grad()
     def context(words, mask):
         if words.is_floating_point():  # kept states
-            return job.clip.with_slots(words.float(), mask)
-        return job.clip.context(words.long(), mask)
+            states, seen = job.clip.with_slots(words.float(), mask)
+        else:
+            states, seen = job.clip.context(words.long(), mask)
+        if not job.cfg.compile:
+            return states, seen
+        more = job.tok.length + job.clip.cfg.slots - seen.shape[1]  # a compiled network wants one shape
+        return F.pad(states, (0, 0, 0, more)), F.pad(seen, (0, more))
 
     def latents(b):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
