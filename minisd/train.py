@@ -494,7 +494,7 @@ def clip_batches(job: StageJob) -> Callable:
         if cfg.agree and n > 1:  # another caption beside it
             v = torch.cat([v, (v + torch.randint(1, n, v.shape, generator=gen)) % n], 1)
         at = mirrored.long()[:, None], v, j[:, None]
-        m = int(mask[at].sum(-1).max())  # columns that are padding for the whole update
+        m = ids.shape[-1] if cfg.compile else int(mask[at].sum(-1).max())  # the rest is padding for the whole update
         rows = dict(image=train.images[j], mirrored=mirrored, colours=colours)
         rows |= dict(ids=ids[at][..., :m].long(), mask=mask[at][..., :m])
         if cfg.attributes:
@@ -651,8 +651,13 @@ def read_captions(
 ) -> tuple[Tensor, Tensor]:  # states (b, m, d) and mask (b, m)
     "What the UNet reads of an update's captions."
     if words.is_floating_point():  # kept states
-        return job.clip.with_slots(words.float(), mask)
-    return job.clip.context(words.long(), mask)
+        states, seen = job.clip.with_slots(words.float(), mask)
+    else:
+        states, seen = job.clip.context(words.long(), mask)
+    if not job.cfg.compile:
+        return states, seen
+    more = job.tok.length + job.clip.cfg.slots - seen.shape[1]  # a compiled network wants one shape
+    return F.pad(states, (0, 0, 0, more)), F.pad(seen, (0, more))
 
 
 def unet_loss(job: StageJob) -> Callable:

@@ -11,7 +11,7 @@ __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 
            'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
            'prepare_source', 'parse_set', 'train_choices', 'distill_choices', 'plan_choices', 'train', 'distill',
            'draw_curves', 'make_plan', 'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files',
-           'print_anything', 'in_words', 'error_line', 'run', 'main']
+           'print_anything', 'typed_behind', 'in_words', 'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -1116,13 +1116,24 @@ WRONG_KIND = re.compile(
 )  # whichever typer says it
 
 
-def in_words(m: re.Match) -> str:
+def typed_behind(option: str, args: list[str]) -> str | None:  # None: it isn't there
+    "What was typed behind an option."
+    for word, following in zip(args, [*args[1:], '']):
+        name, gap, value = word.partition('=')
+        if name == option:
+            return value if gap else following
+
+
+def in_words(m: re.Match, args: list[str]) -> str:
     "What an option of another kind must be."
-    return f"{m[1].replace(chr(39), '')} must be a {'whole ' * (m[2] == 'integer')}number"
+    option = m[1].replace("'", '')
+    value, must = typed_behind(option, args), f'must be a {"whole " * (m[2] == "integer")}number'
+    return f'{option} {must}' if value is None else f'{option} is {value!r}: it {must}'
 
 
 def error_line(
     e: Exception,
+    args: list[str],  # of the command
 ) -> str | None:  # None: not a user's error
     "What to say of an error, in one line."
     if isinstance(e, (ValueError, OSError, FloatingPointError)):
@@ -1130,7 +1141,7 @@ def error_line(
     elif isinstance(e, MemoryError) or 'memory' in str(e).lower():
         says = 'not enough memory: make fewer or smaller pictures at a time'
     elif hasattr(e, 'format_message'):
-        says = WRONG_KIND.sub(in_words, e.format_message())  # a usage error
+        says = WRONG_KIND.sub(partial(in_words, args=args), e.format_message())  # a usage error
     else:
         return None
     return ' '.join(says.split())
@@ -1153,7 +1164,7 @@ def run(
                 raise  # for developers: the whole traceback
             if type(e).__name__ in ('Abort', 'Exit'):
                 return getattr(e, 'exit_code', 1)
-            if (says := error_line(e)) is None:
+            if (says := error_line(e, [*map(str, args)])) is None:
                 raise
             print('minisd: error:', says, file=sys.stderr)
             return 2

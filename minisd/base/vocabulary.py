@@ -198,7 +198,7 @@ def near(
         return []
     stems, letters, firsts = self.likenesses
     typed = letters.get(squeezed(word)) or [w for w in exchanged(word) if w in self.words and w not in LITTLE]
-    few = 1 + (len(word) > 7)  # letters too many or too few
+    few = (len(word) > 3) + (len(word) > 7)  # letters too many or too few: a cow isn't a crow
     alike = (w for w in firsts.get(word[0], []) if abs(len(w) - len(word)) <= few)
     return (stems.get(stem(word)) or typed)[:1] or get_close_matches(word, alike, 2, NEAR)
 

@@ -320,7 +320,7 @@ AFTER = (
     *(', dramatic lighting', ', so pretty', ', highly detailed', ', cinematic', ', minimalist', ', wallpaper', ', wow'),
     *(', very quiet', ', silence', ', vibes', ' pls', ', my favourite place', ', like in a dream'),
     ', for my grandmother',
-    *('!', '!!', '?', ', thanks', ', 8k', ', moody', ', film grain', ', retro style', ', award winning', ', cozy'),
+    *('!', '!', '?', ', thanks', ', 8k', ', moody', ', film grain', ', retro style', ', award winning', ', cozy'),
 )
 
 # %% ../../nbs/world/phrases.ipynb #dcd66f10
@@ -897,7 +897,8 @@ def dressed(talk: Talk, text: str) -> str:
         text = pick(talk.rng, BEFORE) + text if talk.maybe(0.22) and not re_opens(text) else text
         text += pick(talk.rng, AFTER) * talk.maybe(0.18)
     if talk.maybe(0.3):
-        text = '. '.join(s[:1].upper() + s[1:] for s in text.split('. ')) + '.' * talk.maybe(0.6)
+        text = '. '.join(s[:1].upper() + s[1:] for s in text.split('. '))
+        text += '.' * (talk.maybe(0.6) and text[-1] not in '!?')
     return text.upper() if talk.maybe(0.01) else text
 
 

@@ -58,7 +58,7 @@ export class Vocabulary {
     const typed = this.letters.get(squeezed(word)) ?? swapped.filter(w => this.words.has(w) && !this.little.has(w));
     const sure = (this.stems.get(this.stem(word)) ?? typed).slice(0, 1);
     if (sure.length) return sure;
-    const few = 1 + (word.length > 7);
+    const few = (word.length > 3) + (word.length > 7);
     return (this.firsts.get(word[0]) ?? []).filter(w => Math.abs(w.length - word.length) <= few)
       .map(w => [ratio(w, word), w]).filter(([r]) => r >= this.rules.near)
       .sort(([r, v], [s, w]) => s - r || (v < w ? 1 : -1)).slice(0, 2).map(([, w]) => w);
