@@ -33,7 +33,7 @@ from ..training.cache import cache_texts
 from ..training.config import TrainConfig
 from ..training.data import Maker, batch_indices
 from ..training.folder import fits, kept, open_run, place, plain_data, room
-from ..training.layouts import compose
+from ..training.layouts import check_layout, compose
 from ..training.run import to_device
 from ..unet import ModelConfig, UNet, UNetConfig
 
@@ -336,6 +336,8 @@ FLOW_MAP = Stage(
 # %% ../../nbs/sampling/distill.ipynb #23271223
 def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Sampling) -> DistillJob:
     "A flow map with its teacher's weights, and what it learns from."
+    if cfg.composed:
+        check_layout(pipe.unet)
     pipe.to(pick_device())
     for net in (pipe.vae, pipe.clip, pipe.unet):
         net.requires_grad_(False)
