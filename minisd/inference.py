@@ -32,7 +32,7 @@ from .clip import CLIP, Tokenizer
 from .flow import SOLVERS, check_interval, density_grid, fitted, guided, jump, mapped, resolution_shift
 from .flow import shift_time, solver_label, time_grid
 from .training.layouts import compose
-from .training.parts import PARTS, check_parts, check_sampling, find_model, part_class, shipped
+from .training.parts import PARTS, check_parts, check_sampling, find_model, load_part, part_class, shipped
 from .unet import UNet
 from .vae import VAE
 
@@ -107,7 +107,7 @@ class Request:
         unsaid=20, names=called('steps', model='steps'))
     guidance_scale: float | None = setting(None, 'guidance towards the prompt: 1 means none, 0 ignores the prompt',
         0, 100, check=check_guidance, unsaid=3.0, names=dict(cli='guidance', serve='cfg_scale', widget='guidance'))
-    solver: str | None = setting(None, 'how steps are taken; left out: fitted, if there are weights for so many steps',
+    solver: str | None = setting(None, 'how steps are taken; left out: jumps if the model has learnt these, or fitted',
         choices=lambda: [*SOLVERS, 'fitted', 'flow_map'], unsaid='euler')
     seed: int | None = setting(None, 'seed of the first picture; the next ones count up', *SEEDS,
         check=lambda name, v: check_seed(v, name), names=dict(call=None))
@@ -182,13 +182,15 @@ def from_file(
 
 
 def model_defaults(
-    own: dict | None,  # from model_index.json: steps, guidance_scale, solver, shift, guidance_interval
+    own: dict | None,  # from model_index.json: steps, guidance_scale, solver, shift, guidance_interval; jumps, of a map
 ) -> dict:
     "What a model uses where a request says nothing: its own word or, without one, what is `unsaid`."
     fields = {s.name_for('model'): s for s in settings(Request).values() if 'unsaid' in s.said}
     own = {k: v for k, v in (own or {}).items() if v is not None}
     for name in own.keys() & fields.keys():
         fields[name].check(own[name], f"the model's default {name}")
+    if 'jumps' in own:
+        number("the model's default jumps", own['jumps'], 1, 1000, whole=True)
     return {name: s.said['unsaid'] for name, s in fields.items()} | own
 
 # %% ../nbs/05_inference.ipynb #af27957a
@@ -356,7 +358,7 @@ def from_pretrained(
     if not isinstance(index.get('defaults', {}), dict):
         raise ValueError(f'{file} has defaults {index["defaults"]!r}: they must be names with values')
     pipe = cls(
-        *(part_class(index, p).from_pretrained(folder / p) for p in ('vae', 'clip', 'unet')),
+        *(load_part(folder, p) for p in ('vae', 'clip', 'unet')),
         part_class(index, 'tokenizer').load(folder / 'tokenizer.json'),
         index.get('defaults'),
         read_json(extra) if extra.is_file() else None,
@@ -562,6 +564,18 @@ def like_fitted(
     return whole, plain and near and list(r.guidance_interval) == fit.get('guidance_interval')
 
 
+@patch(as_prop=True)
+def usual_jumps(self: Pipeline) -> int:
+    "Jumps of a picture by the flow map if nobody says how many."
+    return self.defaults.get('jumps') or min(4, self.unet.cfg.steps if self.map else 4)
+
+
+@patch(as_prop=True)
+def usual_steps(self: Pipeline) -> int:
+    "Steps of a picture of which nothing more is said than its prompt."
+    return self.usual_jumps if self.map and self.defaults.get('jumps') else self.defaults['steps']
+
+
 @patch
 def beyond_map(
     self: Pipeline,
@@ -599,16 +613,15 @@ def fill(
         for k, s in settings(type(r)).items()
         if 'unsaid' in s.said and k not in FITTED and getattr(r, k) is None
     }
-    if r.solver == jump.name and self.map and r.num_inference_steps is None:
-        own['num_inference_steps'] = min(4, self.unet.cfg.steps)
     height, width = self.pick_size(*size)
-    r = replace(r, **own, height=height, width=width)
-    if r.solver == jump.name and (wrong := self.beyond_map(r)):
-        raise ValueError(wrong)
-    name = r.solver
-    if name is None and self.defaults['solver'] == jump.name:
-        name = 'ab2' if self.beyond_map(r) else jump.name
-    return replace(r, solver=self.pick_solver(name, r.num_inference_steps, *self.like_fitted(r))[0])
+    few, r = r.num_inference_steps or self.usual_jumps, replace(r, **own, height=height, width=width)
+    if r.solver == jump.name or r.solver is None and self.defaults.get('jumps'):
+        jumps = replace(r, num_inference_steps=few)
+        wrong = self.beyond_map(jumps)
+        if r.solver and wrong:
+            raise ValueError(wrong)
+        r = r if wrong else replace(jumps, solver=jump.name)
+    return replace(r, solver=self.pick_solver(r.solver, r.num_inference_steps, *self.like_fitted(r))[0])
 
 # %% ../nbs/05_inference.ipynb #4e37cfa9
 def seeds_of(
@@ -653,11 +666,12 @@ def velocity_of(
     self: Pipeline,
     r: Request,  # filled
     noise: Tensor,  # (n, c, h, w) of its pictures
+    layout: Tensor | None = None,  # (n, things, width) in place of those that would be composed
 ) -> tuple[Callable, Tensor | None]:  # velocity(x, t), or (x, t, end) of a flow map; layouts (n, things, width)
     "The guided velocity field of a request's prompts; the negative prompt stands in for the empty caption."
     states, mask = self.encode_prompt(r.texts + r.negatives)
     (ctx, null), (m, null_m) = (v.repeat_interleave(r.num_images_per_prompt, 0).chunk(2) for v in (states, mask))
-    layout = self.layout_of(r, noise, ctx, m, null, null_m)
+    layout = self.layout_of(r, noise, ctx, m, null, null_m) if layout is None else layout
     if r.solver == jump.name:
         return mapped(lambda *args: self.map(*args), ctx, m, r.guidance_scale, layout), layout
     how = r.guidance_scale, r.guidance_interval, r.guidance_rescale, r.zero_star, r.zero_init

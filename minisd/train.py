@@ -363,8 +363,9 @@ def vae_preview(job: StageJob) -> Callable:
 
 
 def settle_latents(job: StageJob):
-    "Measure the mean and deviation by which latents are standardised."
-    job.model.eval().fit_latents(to_unit(c) for c in job.train.first(2048).split(64))
+    "Measure the mean and deviation by which latents are standardised, unless the decoder alone has learnt."
+    if job.cfg.polish < job.cfg.steps:
+        job.model.eval().fit_latents(to_unit(c) for c in job.train.first(2048).split(64))
 
 # %% ../nbs/04_train.ipynb #a8fc63c2
 enter(

@@ -637,7 +637,7 @@ def demo(
     seed = call.pop('seed', 0)
     noise = [torch.Generator().manual_seed(seed_after(seed, i)) for i in range(len(DEMO))]
     steps = pipe.stream(DEMO, generator=noise, preview_every=0, **call)  # says what is wrong before the bar
-    with tqdm(total=call.get('num_inference_steps', pipe.defaults['steps']), desc='sampling', unit='step') as bar:
+    with tqdm(total=call.get('num_inference_steps', pipe.usual_steps), desc='sampling', unit='step') as bar:
         for made in steps:
             bar.update(hasattr(made, 'step'))
     file = save_png(grid(made.images, DEMO, cols=4, cell=256, font_size=15, gap=12), out, overwrite=overwrite)

@@ -210,7 +210,7 @@ def sample_captions(
         return ask
 
     how = dict(solver=cfg.solver, output_type='pt')
-    pipe.net, pipe.map = map(counted, nets)
+    pipe.net, pipe.map = (net and counted(net) for net in nets)
     try:
         for i in tqdm(range(0, n, cfg.batch), desc='sampling', unit='batch'):
             part = slice(i, i + cfg.batch)

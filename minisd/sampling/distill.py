@@ -309,14 +309,15 @@ def map_network(job: DistillJob) -> nn.Module:
 
 
 def publish_map(job: DistillJob, out: Path):
-    "Pictures of the map, and its name in the folder's index."
+    "Pictures of the map; its name in the folder's index, and how many jumps are the default."
     with torch.no_grad():
         z = torch.cat([in_jumps(job, job.model, k, *given(job, 4)) for k in (1, 2, 4)])
     texts = [f'{k}: {text}' for k in (1, 2, 4) for text in job.val.texts[0][:4]]
     sheet = grid(to_bytes(job.vae, z), texts[: len(z)], cols=len(z) // 3)
     write_atomic(out / 'samples.png', lambda p: sheet.save(p, format='png'))
     index = read_json(out / 'model_index.json')
-    write_json(out / 'model_index.json', index | dict(unet=f'{FlowMap.__module__}.{FlowMap.__name__}'))
+    own = index['defaults'] | dict(jumps=min(4, job.cfg.map_steps))
+    write_json(out / 'model_index.json', index | dict(unet=f'{FlowMap.__module__}.{FlowMap.__name__}', defaults=own))
 
 
 FLOW_MAP = Stage(
@@ -365,12 +366,13 @@ FILES = 'model_index.json', 'tokenizer.json', 'sampling.json', 'words.json'
 
 
 def copy_teacher(folder: Path, out: Path):
-    "A model's files without its UNet, unless they are there."
+    "A model's files without its UNet, and its card as what the run began with, unless they are there."
     parts = [f'{p}/{f}' for p in ('vae', 'clip') for f in ('config.json', 'model.safetensors')]
-    for name in (*parts, *FILES):
-        if (folder / name).is_file() and not (out / name).is_file():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(out / name, lambda p: shutil.copyfile(folder / name, p))
+    for name in (*parts, *FILES, 'card.json'):
+        to = out / ('begun.json' if name == 'card.json' else name)
+        if (folder / name).is_file() and not to.is_file():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(to, lambda p: shutil.copyfile(folder / name, p))
 
 
 def own_sampling(defaults: dict) -> Sampling:

@@ -150,8 +150,8 @@ export function ab2() {
 const jump = () => (x, v, t, u) => x.map((value, k) => value + (u - t) * v[k]);
 
 // What of a wish the model's flow map was taught; see `beyond_map` of the pipeline.
-export function mappable(map, steps, { scale, interval }) {
-  if (!map || steps > map.steps) return false;
+export function mappable(map, steps, { scale, interval, negative }) {
+  if (!map || steps > map.steps || negative && scale !== 1) return false;
   const [lo, hi] = map.guidance;
   return lo <= scale && scale <= hi && (scale === 1 || String(interval) === String(map.interval));
 }
