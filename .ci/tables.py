@@ -4,6 +4,7 @@ Each function without parameters is a block of Markdown; links in it are relativ
 """
 
 import json
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -20,7 +21,7 @@ nano, asked = read('nano'), read('suite')  # the shipped model, and what it made
 bench, speed, train = read('bench'), read('sample_bench'), read('train_bench')
 sweep, captioned, v1 = read('sweep'), read('captions'), read('v1')
 load, beside, spun = read('serve_bench'), read('serve_apart'), read('threads_bench')
-whole, prepared, planned = read('evaluation'), read('prepare_bench'), read('plan')
+whole, prepared, planned, jumped = read('evaluation'), read('prepare_bench'), read('plan'), read('flow_map')
 
 
 def md(head: str, rows: list) -> str:
@@ -112,8 +113,9 @@ def recipe() -> str:
     for stage in ('vae', 'clip', 'unet'):
         for k, ran in enumerate(sittings(nano['training'][stage])):
             gone |= {f'`{name}={ran["config"][name]}`' for name in GONE if ran['config'].get(name)}
-            out = f'runs/long{k or ""}' + f' --begin runs/long{k - 1 or ""}' * (k > 0)
-            line = f'minisd train {stage} --out {out} --steps {ran["updates"]}'
+            what = f'distill runs/long{k - 1 or ""}' if 'form' in ran['config'] else f'train {stage}'
+            begin = f' --begin runs/long{k - 1 or ""}' * (k > 0 and what.startswith('train'))
+            line = f'minisd {what} --out runs/long{k or ""}{begin} --steps {ran["updates"]}'
             runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage, ran["config"])}'.rstrip())
     commands = '\n'.join(runs)
     lost = f'\n\nOne of them had an option that there is no more: {", ".join(sorted(gone))}.' if gone else ''
@@ -132,13 +134,17 @@ def sittings(told: dict) -> list[dict]:
 def changes(stage: str, now: dict) -> str:
     "Options for what a configuration of the long run has otherwise than the preset's."
     from minisd.base.core import to_dict
+    from minisd.sampling.distill import distill_recipe
+    from minisd.train import PRESETS
     from minisd.train import recipe as preset
     from minisd.training.config import stored
 
-    told = {'steps', 'pictures', 'val_every', 'save_every', 'compile', 'watch', 'begin'}
-    was = to_dict(preset(stage, 'nano'))
-    other = {k: v for k, v in to_dict(stored(now)).items() if was.get(k) != v and k not in told}
-    preset(stage, 'nano', steps=now['steps'], **other)  # a `ValueError` where the command would be refused
+    told = {'steps', 'pictures', 'val_every', 'save_every', 'save_minutes', 'compile', 'watch', 'begin'}
+    distilled = 'form' in now
+    of = partial(distill_recipe, PRESETS['nano'].model.unet) if distilled else partial(preset, stage, 'nano')
+    was, now = to_dict(of()), now if distilled else to_dict(stored(now))
+    other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
+    of(steps=now['steps'], begin=now.get('begin'), **other)  # a `ValueError` where the command would be refused
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 
 
@@ -210,6 +216,38 @@ def sampling() -> str:
         f'{speed["nano"]["machine"]["cores"]} cores ({speed["nano"]["machine"]["cpu"]}, {had} bfloat16 instructions): '
         f'{"; ".join(times_as_fast(k) for k in speed)}.'
     )
+
+
+def jumps() -> str:
+    "The flow map's jumps beside solvers: what is drawn right, how far they end, what they take."
+    from minisd.flow import solver_label
+
+    def row(r: dict) -> list[str]:
+        own = ' of the teacher' if r['whose'] == 'teacher' else ''
+        name = 'jumps' if r['solver'] == 'flow_map' else f'steps, {solver_label(r["solver"])}{own}'
+        error = lambda v: f' ± {v["error"]:.3f}' if v.get('error') else ''
+        right = [f'{r[k]["mean"]:.3f}{error(r[k])}' for k in ('whole', 'share')]
+        rest = f'{r["distance"]["mean"]:.3f}', f'{r["sharpness"]["mean"]:.2f}', f'{r["variety"]:.2f}'
+        rest += (f'{1000 * r["kid"]["mean"]:.1f}',)
+        return [f'{r["steps"]} {name}', f'{r["rows"]:.0f}', *right, *rest, f'{r["seconds"]:.2f}']
+
+    head = 'way | rows | whole prompts | of the teacher\'s | distance | sharpness | variety | KID × 1000 | seconds'
+    t, how, seeds = jumped['teacher'], jumped['taught'], f'{len(jumped["seeds"])} seeds, ± one standard error over them'
+    says = [
+        '*Rows*: what the network sees for a picture',
+        '*Of the teacher\'s*: whole prompts, relative to a fine solution of the teacher from the same noise '
+        f'({jumped["fine"]} steps of Heun, {t["whole"]["mean"]:.3f} of the prompts)',
+        '*Distance* to it, in standard deviations of the latents',
+        '*Sharpness*: relative to pictures by the world\'s painter, of the same prompts and after the same VAE',
+        '*Variety*: how far pictures of one caption are apart, relative to the teacher\'s',
+        '*KID*: to the painter\'s pictures, in the features of nano\'s tower '
+        f'(the teacher: {1000 * t["kid"]["mean"]:.1f})',
+        '*Seconds*: a picture alone, with text and decoder',
+        f'{jumped["prompts"]} prompts by hand, {seeds}; {on(jumped["machine"])}, {stamped(jumped)}',
+        f'The map was taught from {how["solutions"]:,} solutions of {how["solved_in"]} steps, in '
+        f'{how["updates"]:,} updates, which took {how["minutes"]:.0f} minutes',
+    ]
+    return f'{md(head, [row(r) for r in jumped["rows"]])}\n\n{". ".join(says)}.'
 
 
 def times_as_fast(preset: str) -> str:
@@ -418,7 +456,11 @@ def speeds() -> list[list]:
     rounds, steps = f'{speed["nano"]["rounds"]} rounds', minutes(list(sweep.values()))
     update = f'base {updates()[RECIPE]["times_v1"]:.1f} times as fast as v1\'s update'
     first, lab = f'{seconds()["start"]:.1f} s to the first picture', again('sampling_speed')
+    most = max((r for r in jumped['rows'] if r['solver'] == 'flow_map' and r['steps'] <= 4), key=lambda r: r['steps'])
+    few = f'{most["steps"]} jumps draw {most["share"]["mean"]:.0%} of what the teacher does'
+    with_seeds, command = ', '.join(map(str, jumped['seeds'])), again('flow_map runs/map runs/nano')
     return [
+        record('few jumps', few, jumped, '–', with_seeds, 'flow_map.json', command),
         record('solvers and guidance', pairs, runs, steps, 0, 'sweep.json', again('sweep')),
         record('sampling speed', naive, speed['nano'], rounds, 0, 'sample_bench.json', lab),
         record('training speed', update, train, 'medians', 0, 'train_bench.json', again('training_speed')),

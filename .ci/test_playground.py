@@ -17,8 +17,8 @@ PATIENCE = 180_000  # milliseconds: a busy machine is no fault
 SEEDS = 0, 1, 42, 2**32 - 1, 2**32, 2**63 + 5, 2**64 - 1
 SAYS = "document.querySelector('#pg-says').textContent"
 LESSON = (
-    '<div class="playground-lesson" data-prompt="a boat on a lake" data-solvers="euler,fitted" data-steps="2,4" '
-    'data-guidance="3"><em>Drawn on the site.</em></div>'
+    '<div class="playground-lesson" data-prompt="a boat on a lake" data-solvers="euler,fitted,flow_map" '
+    'data-steps="2,4" data-guidance="3"><em>Drawn on the site.</em></div>'
 )
 
 
@@ -39,6 +39,8 @@ def site(play, tmp_path_factory):
     head = '<!doctype html><html lang="en"><head><title>Front</title><link rel="icon" href="data:,"></head>'
     (folder / 'index.html').write_text(f'{head}<body><h1>Front</h1><div id="playground"></div></body></html>')
     (folder / 'chapter.html').write_text(f'{head}<body><h1>Chapter</h1>{LESSON}</body></html>')
+    (folder / 'deep').mkdir()
+    (folder / 'deep' / 'chapter.html').write_text(f'{head}<body><h1>Chapter</h1>{LESSON}</body></html>')
     (folder / 'plain.html').write_text(f'{head}<body><!-- playground  --><h1>Plain</h1></body></html>')
     if not play.into(folder):
         pytest.skip('nothing to build the playground with')
@@ -253,7 +255,7 @@ def opened(watched: Watched, url: str, **how) -> Page:
 
 
 def test_it_draws_what_python_draws(chromium, site, tmp_path, pipe):
-    "With fitted weights, and with steps for which there are none."
+    "In jumps, with fitted weights, and with steps for which there are none."
     from minisd.base.png import read_settings
     from minisd.sampling.metadata import replay
 
@@ -271,8 +273,9 @@ def test_it_draws_what_python_draws(chromium, site, tmp_path, pipe):
             print(f'first picture {first:.1f} s, next {min(following):.1f} s, {fetched / 1e6:.1f} MB in all')
             assert fetched < 26e6
             for prompt, how, solver in (
-                (pipe.vocabulary.examples[0], dict(seed=7), 'fitted'),
-                ('a blue boat, “naïve”, 🦌', dict(seed=2**64 - 1, scale=2.5), 'fitted'),
+                (pipe.vocabulary.examples[0], dict(seed=7), 'flow_map'),
+                ('a blue boat, “naïve”, 🦌', dict(seed=2**64 - 1, scale=2.5), 'flow_map'),
+                (pipe.vocabulary.examples[0], dict(seed=5, scale=3, steps=11), 'fitted'),
                 (pipe.vocabulary.examples[1], dict(seed=3, steps=30, scale=6), 'ab2'),
             ):
                 p.drawn(prompt, **how)
@@ -343,15 +346,18 @@ def test_a_lesson_in_a_chapter(chromium, site, tmp_path, pipe):
         with watched.driven(tmp_path):
             pg = watched.page(viewport=dict(width=390, height=844))
             pg.set_default_timeout(PATIENCE)
+            pg.goto(f'{server.url}deep/chapter.html')
+            pg.get_by_text('6 pictures, drawn by your own machine; it first fetches').wait_for()
             pg.goto(f'{server.url}chapter.html')
-            pg.get_by_text('4 pictures, drawn by your own machine; it first fetches').wait_for()
+            pg.get_by_text('6 pictures, drawn by your own machine; it first fetches').wait_for()
             assert not any(k.endswith(('.onnx', '.gz', '.mjs')) for k in server.sent)
             pg.click('text=Draw')
-            pg.get_by_text('4 pictures from the same noise in').wait_for()
+            pg.get_by_text('6 pictures from the same noise in').wait_for()
             said = pg.locator('.pg-sheet figcaption').all_inner_texts()
             assert [s.split(', ')[:2] for s in said[:2]] == [['Euler', '2 steps'], ['Euler', '4 steps']], said
-            for k, (solver, steps) in enumerate((('euler', 2), ('euler', 4), ('fitted', 4))):
-                got = torch.tensor(pg.locator('.pg-sheet canvas').nth(k + (k == 2)).evaluate(PIXELS))
+            drawn = {0: ('euler', 2), 1: ('euler', 4), 3: ('fitted', 4), 4: ('flow_map', 2), 5: ('flow_map', 4)}
+            for k, (solver, steps) in drawn.items():
+                got = torch.tensor(pg.locator('.pg-sheet canvas').nth(k).evaluate(PIXELS))
                 seed = torch.Generator().manual_seed(0)
                 want = pipe('a boat on a lake', steps, 3.0, solver=solver, generator=seed, output_type='pt').images[0]
                 off = (got - (255 * want).round().permute(1, 2, 0).flatten()).abs()

@@ -29,10 +29,10 @@ from .base.viz import to_pil
 from .base.vocabulary import WORDS_FILE, Vocabulary
 from .base.words import CALL_WORDS, HUB_WORDS, LOAD_WORDS, check_words, elsewhere
 from .clip import CLIP, Tokenizer
-from .flow import SOLVERS, check_interval, density_grid, fitted, guided, resolution_shift, shift_time
-from .flow import solver_label, time_grid
+from .flow import SOLVERS, check_interval, density_grid, fitted, guided, jump, mapped, resolution_shift
+from .flow import shift_time, solver_label, time_grid
 from .training.layouts import compose
-from .training.parts import PARTS, check_parts, check_sampling, find_model, part_class, shipped
+from .training.parts import PARTS, check_parts, check_sampling, find_model, load_part, part_class, shipped
 from .unet import UNet
 from .vae import VAE
 
@@ -107,8 +107,8 @@ class Request:
         unsaid=20, names=called('steps', model='steps'))
     guidance_scale: float | None = setting(None, 'guidance towards the prompt: 1 means none, 0 ignores the prompt',
         0, 100, check=check_guidance, unsaid=3.0, names=dict(cli='guidance', serve='cfg_scale', widget='guidance'))
-    solver: str | None = setting(None, 'how steps are taken; left out: fitted, if there are weights for so many steps',
-        choices=lambda: [*SOLVERS, 'fitted'], unsaid='euler')
+    solver: str | None = setting(None, 'how steps are taken; left out: jumps if the model has learnt these, or fitted',
+        choices=lambda: [*SOLVERS, 'fitted', 'flow_map'], unsaid='euler')
     seed: int | None = setting(None, 'seed of the first picture; the next ones count up', *SEEDS,
         check=lambda name, v: check_seed(v, name), names=dict(call=None))
     num_images_per_prompt: int = setting(1, 'pictures a prompt', 1, 10_000, names=called('n', file=None))
@@ -182,13 +182,15 @@ def from_file(
 
 
 def model_defaults(
-    own: dict | None,  # from model_index.json: steps, guidance_scale, solver, shift, guidance_interval
+    own: dict | None,  # from model_index.json: steps, guidance_scale, solver, shift, guidance_interval; jumps, of a map
 ) -> dict:
     "What a model uses where a request says nothing: its own word or, without one, what is `unsaid`."
     fields = {s.name_for('model'): s for s in settings(Request).values() if 'unsaid' in s.said}
     own = {k: v for k, v in (own or {}).items() if v is not None}
     for name in own.keys() & fields.keys():
         fields[name].check(own[name], f"the model's default {name}")
+    if 'jumps' in own:
+        number("the model's default jumps", own['jumps'], 1, 1000, whole=True)
     return {name: s.said['unsaid'] for name, s in fields.items()} | own
 
 # %% ../nbs/05_inference.ipynb #af27957a
@@ -268,8 +270,9 @@ class Pipeline:
         self.vocabulary = vocabulary
         self.name = self.folder = None  # of a model that was read from files
         self.net, self.device = self.unet, torch.device('cpu')  # net: what is asked for velocities
+        self.map = getattr(unet, 'mean', None)  # what is asked for mean velocities, of a `FlowMap`
         self.threads = None  # a number, or None to look at each call
-        self._interrupt, self._hash, self._states = False, None, {}
+        self._interrupt, self._hash, self._states = False, {}, {}
         self.to(pick_device(), dtype)
 
     def __getattr__(self, name: str):
@@ -314,18 +317,27 @@ def thread_count(
     return self.threads or pick_threads(patient=patient)[0]
 
 
-@patch(as_prop=True)
-def model_hash(self: Pipeline) -> str | None:
-    "Ten digits of the SHA-256 of the weights' files and of what was fitted to them; None without files."
+@patch
+def hash_of(
+    self: Pipeline,
+    *files: str,  # in the model's folder; those that aren't there are passed over
+) -> str | None:  # None without a folder
+    "Ten digits of the SHA-256 of files, computed once."
     if self.folder is None:
         return None
-    if self._hash is None:
+    if files not in self._hash:
         digest = sha256()
-        for file in (*(f'{p}/model.safetensors' for p in ('vae', 'clip', 'unet')), 'sampling.json'):
+        for file in files:
             if (self.folder / file).is_file():
                 digest.update((self.folder / file).read_bytes())
-        self._hash = digest.hexdigest()[:10]
-    return self._hash
+        self._hash[files] = digest.hexdigest()[:10]
+    return self._hash[files]
+
+
+@patch(as_prop=True)
+def model_hash(self: Pipeline) -> str | None:
+    "Of the weights' files and of what was fitted to them; None without files."
+    return self.hash_of(*(f'{p}/model.safetensors' for p in ('vae', 'clip', 'unet')), 'sampling.json')
 
 # %% ../nbs/05_inference.ipynb #710be34d
 @patch(cls_method=True)
@@ -346,7 +358,7 @@ def from_pretrained(
     if not isinstance(index.get('defaults', {}), dict):
         raise ValueError(f'{file} has defaults {index["defaults"]!r}: they must be names with values')
     pipe = cls(
-        *(part_class(index, p).from_pretrained(folder / p) for p in ('vae', 'clip', 'unet')),
+        *(load_part(folder, p) for p in ('vae', 'clip', 'unet')),
         part_class(index, 'tokenizer').load(folder / 'tokenizer.json'),
         index.get('defaults'),
         read_json(extra) if extra.is_file() else None,
@@ -363,7 +375,7 @@ def save_pretrained(
     folder: str | Path,  # made if need be
     dtype: torch.dtype | None = None,  # precision of the stored weights; None: float32
 ) -> Path:
-    "Write one subfolder a component, the tokenizer, `model_index.json`, and `sampling.json` and `words.json` if any."
+    "Write a subfolder a network, tokenizer, `model_index.json`, and `sampling.json` and `words.json` if any."
     folder = home(folder)
     for name in ('vae', 'clip', 'unet'):
         getattr(self, name).save_pretrained(folder / name, dtype)
@@ -452,7 +464,7 @@ def in_tiles(
 class Job:
     "A call, checked and encoded."
 
-    velocity: Callable  # velocity(x, t)
+    velocity: Callable  # velocity(x, t); for a flow map velocity(x, t, end)
     x: Tensor  # (n, c, h, w) the state to start from
     ts: Tensor  # (N + 1,) times
     solve: Callable  # a solver
@@ -502,10 +514,17 @@ def pick_grid(
     return torch.cat([torch.tensor([start]), ts[ts > start + 1e-4][-steps:]]) if start else ts
 
 
+@patch(as_prop=True)
+def solvers(self: Pipeline) -> list[str]:
+    "Names of the solvers that this model has."
+    own = dict(fitted=self.sampling.get('weights'), flow_map=self.map)
+    return [*SOLVERS, *(name for name, there in own.items() if there)]
+
+
 @patch
 def pick_solver(
     self: Pipeline,
-    name: str | None,  # in `SOLVERS`, or "fitted"; None: fitted where there are weights, else the model's own
+    name: str | None,  # one of `solvers`; None: fitted where there are weights, else the model's own
     steps: int,
     whole: bool,  # whether the grid is the fitted one, from 0 to 1
     near: bool = True,  # whether guidance is about what the weights were fitted with
@@ -514,9 +533,8 @@ def pick_solver(
     weights = self.sampling.get('weights', {})
     if name is None:
         name = 'fitted' if whole and near and str(steps) in weights else self.defaults['solver']
-    choice('solver', name, [*SOLVERS, *(['fitted'] if weights else [])])
-    if name != 'fitted':
-        return name, SOLVERS[name]
+    if choice('solver', name, self.solvers) != 'fitted':
+        return name, (SOLVERS | {jump.name: jump})[name]
     if str(steps) not in weights:
         raise ValueError(
             f'solver is fitted: there are weights for {", ".join(weights)} steps, not for {steps}; '
@@ -546,6 +564,40 @@ def like_fitted(
     return whole, plain and near and list(r.guidance_interval) == fit.get('guidance_interval')
 
 
+@patch(as_prop=True)
+def usual_jumps(self: Pipeline) -> int:
+    "Jumps of a picture by the flow map if nobody says how many."
+    return self.defaults.get('jumps') or min(4, self.unet.cfg.steps if self.map else 4)
+
+
+@patch(as_prop=True)
+def usual_steps(self: Pipeline) -> int:
+    "Steps of a picture of which nothing more is said than its prompt."
+    return self.usual_jumps if self.map and self.defaults.get('jumps') else self.defaults['steps']
+
+
+@patch
+def beyond_map(
+    self: Pipeline,
+    r: Request,  # with size and guidance
+) -> str | None:  # None: nothing
+    "What a request asks for that the model's flow map was not taught, in one line."
+    if not self.map:
+        return f"solver is 'flow_map', and {self.name or 'this model'} has none: minisd distill teaches one"
+    c, w = self.unet.cfg, r.guidance_scale
+    lo, hi = c.guidance
+    taught = [
+        (r.num_inference_steps <= c.steps, 'num_inference_steps', r.num_inference_steps, f'at most {c.steps}'),
+        (lo <= w <= hi, 'guidance_scale', w, f'{lo:g} to {hi:g}'),
+        (w == 1 or r.guidance_interval == tuple(c.interval), 'guidance_interval', r.guidance_interval, c.interval),
+        (w == 1 or not any(r.negatives), 'negative_prompt', r.negative_prompt, 'guidance without one'),
+        *((not getattr(r, k), k, getattr(r, k), 'none') for k in ('guidance_rescale', 'zero_star', 'zero_init')),
+    ]
+    for fine, name, value, known in taught:
+        if not fine:
+            return f'{name} is {value!r}: the flow map was taught {known}; ask for that, or take another solver'
+
+
 @patch
 def fill(
     self: Pipeline,
@@ -562,7 +614,13 @@ def fill(
         if 'unsaid' in s.said and k not in FITTED and getattr(r, k) is None
     }
     height, width = self.pick_size(*size)
-    r = replace(r, **own, height=height, width=width)
+    few, r = r.num_inference_steps or self.usual_jumps, replace(r, **own, height=height, width=width)
+    if r.solver == jump.name or r.solver is None and self.defaults.get('jumps'):
+        jumps = replace(r, num_inference_steps=few)
+        wrong = self.beyond_map(jumps)
+        if r.solver and wrong:
+            raise ValueError(wrong)
+        r = r if wrong else replace(jumps, solver=jump.name)
     return replace(r, solver=self.pick_solver(r.solver, r.num_inference_steps, *self.like_fitted(r))[0])
 
 # %% ../nbs/05_inference.ipynb #4e37cfa9
@@ -608,11 +666,14 @@ def velocity_of(
     self: Pipeline,
     r: Request,  # filled
     noise: Tensor,  # (n, c, h, w) of its pictures
-) -> tuple[Callable, Tensor | None]:  # velocity(x, t); layouts (n, things, width), of a model that knows such
+    layout: Tensor | None = None,  # (n, things, width) in place of those that would be composed
+) -> tuple[Callable, Tensor | None]:  # velocity(x, t), or (x, t, end) of a flow map; layouts (n, things, width)
     "The guided velocity field of a request's prompts; the negative prompt stands in for the empty caption."
     states, mask = self.encode_prompt(r.texts + r.negatives)
     (ctx, null), (m, null_m) = (v.repeat_interleave(r.num_images_per_prompt, 0).chunk(2) for v in (states, mask))
-    layout = self.layout_of(r, noise, ctx, m, null, null_m)
+    layout = self.layout_of(r, noise, ctx, m, null, null_m) if layout is None else layout
+    if r.solver == jump.name:
+        return mapped(lambda *args: self.map(*args), ctx, m, r.guidance_scale, layout), layout
     how = r.guidance_scale, r.guidance_interval, r.guidance_rescale, r.zero_star, r.zero_init
     return guided(lambda *args: self.net(*args), ctx, m, null, null_m, *how, layout), layout
 
@@ -686,7 +747,8 @@ def prepare(
         for text in self.doubts(r):
             note(text)
         velocity, layout = self.velocity_of(r, x)
-    ts = self.pick_grid(r.num_inference_steps, r.shift, (r.height, r.width), r.start)
+    shift = 1.0 if r.shift is None and r.solver == jump.name else r.shift  # what was fitted, was not to jumps
+    ts = self.pick_grid(r.num_inference_steps, shift, (r.height, r.width), r.start)
     solve = self.pick_solver(r.solver, r.num_inference_steps, True)[1]
     made = self.provenance(r, seeds, n)
     return Job(velocity, x.to(self.device), ts, solve, made, r, layout=layout, threads=n, notes=notes)
@@ -718,10 +780,10 @@ def run(
     number('preview_every', preview_every, 0, 1000, whole=True)
     n, guess = len(job.ts) - 1, job.x
 
-    def velocity(x, t):
+    def velocity(x, t, *end):
         nonlocal guess
         with threads(job.threads), autocast(self.device, self.dtype):
-            v = job.velocity(x, t)
+            v = job.velocity(x, t, *end)
         guess = x + (1 - t) * v
         return v
 

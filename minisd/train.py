@@ -7,9 +7,9 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'finish', 'StageJob', 'Stage', 'enter', 'train_stage', 'vae_batches', 'vae_loss', 'decode', 'to_bytes',
            'held_out', 'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
-           'phase', 'unet_batches', 'draw_layouts', 'keep', 'unet_loss', 'unet_network', 'alone', 'unet_validate',
-           'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset',
-           'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
+           'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
+           'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
+           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -258,6 +258,7 @@ class Stage:
     sides: Callable = lambda cfg, size: set()  # sides(cfg, size) -> of the pictures whose latents are needed
     settle: Callable | None = None  # settle(job), once it is trained
     publish: Callable | None = None  # publish(job, out), into the run's folder
+    job: Callable | None = None  # job(cfg, make, sampling), where it isn't made as for the three
 
 
 STAGES: dict[str, Stage] = {}  # by name, in the order of training
@@ -362,8 +363,9 @@ def vae_preview(job: StageJob) -> Callable:
 
 
 def settle_latents(job: StageJob):
-    "Measure the mean and deviation by which latents are standardised."
-    job.model.eval().fit_latents(to_unit(c) for c in job.train.first(2048).split(64))
+    "Measure the mean and deviation by which latents are standardised, unless the decoder alone has learnt."
+    if job.cfg.polish < job.cfg.steps:
+        job.model.eval().fit_latents(to_unit(c) for c in job.train.first(2048).split(64))
 
 # %% ../nbs/04_train.ipynb #a8fc63c2
 enter(
@@ -642,26 +644,32 @@ def keep(net: nn.Module, more: list, *args) -> Tensor:
     return v
 
 
+@torch.no_grad()
+def read_captions(
+    job: StageJob,
+    words: Tensor,  # (b, n) ids, or (b, n, d) states
+    mask: Tensor,  # (b, n) bool
+) -> tuple[Tensor, Tensor]:  # states (b, m, d) and mask (b, m)
+    "What the UNet reads of an update's captions."
+    if words.is_floating_point():  # kept states
+        states, seen = job.clip.with_slots(words.float(), mask)
+    else:
+        states, seen = job.clip.context(words.long(), mask)
+    if not job.cfg.compile:
+        return states, seen
+    more = job.tok.length + job.clip.cfg.slots - seen.shape[1]  # a compiled network wants one shape
+    return F.pad(states, (0, 0, 0, more)), F.pad(seen, (0, more))
+
+
 def unet_loss(job: StageJob) -> Callable:
     "Flow matching on latents; of the world's, on layouts, too."
-
-    @torch.no_grad()
-    def context(words, mask):
-        if words.is_floating_point():  # kept states
-            states, seen = job.clip.with_slots(words.float(), mask)
-        else:
-            states, seen = job.clip.context(words.long(), mask)
-        if not job.cfg.compile:
-            return states, seen
-        more = job.tok.length + job.clip.cfg.slots - seen.shape[1]  # a compiled network wants one shape
-        return F.pad(states, (0, 0, 0, more)), F.pad(seen, (0, more))
 
     def latents(b):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
         return x1, b['x0'], b['t']
 
     def loss(net, b, step):
-        states = context(b['words'], b['mask'])
+        states = read_captions(job, b['words'], b['mask'])
         if not job.cfg.composed:
             return flow_loss(net, *latents(b), *states).mean(), {}
         more, flow, rows1 = [], 0.0, b['layout'][:, None].expand_as(b['rows0'])
@@ -923,7 +931,7 @@ def run_stage(
         if main:
             print(f'{stage.name}: finished before ({cfg.steps} updates), kept', flush=True)
         return True
-    job = make_job(stage, cfg, make, sampling)
+    job = stage.job(cfg, make, sampling) if stage.job else make_job(stage, cfg, make, sampling)
     model = train_stage(stage, job, ck, **kw)
     if not (ck / 'final').is_dir() or read_json(ck / 'final' / 'trainer.json')['step'] < cfg.steps:
         return False

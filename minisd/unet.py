@@ -312,11 +312,14 @@ class UNet(Pretrained, nn.Module):
         ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
         mask: Tensor | None = None,  # (b, m) bool, True where there is a token
         layout: Tensor | None = None,  # (b, things, width) what stands where; None: nothing is said
+        more: Tensor | None = None,  # (b, 4 · channels) what else to say beside the time
     ) -> Tensor:  # (b, c, h, w) velocity, float32
         "The velocity at `x` and `t`, given the caption and, where there is one, a layout."
         temb = self.time(time_embedding(t, self.cfg.channels))
         if self.pooled:
             temb = temb + self.pooled(ctx[:, 0])
+        if more is not None:
+            temb = temb + more
         for block in self.ctx:
             ctx = block(ctx, mask)
         h = self.conv_in(x)

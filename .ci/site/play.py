@@ -121,7 +121,7 @@ def into(site: Path) -> bool:
         return False
     for page in site.rglob('*.html'):
         if page.parent.name != 'playground':
-            mount(page)
+            mount(page, '../' * (len(page.relative_to(site).parts) - 1))
     return True
 
 
@@ -131,12 +131,15 @@ def filled(text: str) -> str:
     return PLACE.sub(lambda m: f'<div id="playground" class="pg">\n{form}', text)
 
 
-def mount(page: Path):
+def mount(
+    page: Path,
+    top: str = '',  # the way from the page to the top of the site
+):
     "Have a page lead to the playground, and load what draws in it."
     text = LINK.sub(r'<a href="\1playground/">Playground</a>', page.read_text(encoding='utf-8'))
-    style = '<link rel="stylesheet" href="playground/playground.css">'
+    style = f'<link rel="stylesheet" href="{top}playground/playground.css">'
     for place, script in MOUNTS.items():
-        load = f'<script type="module" src="playground/{script}"></script>\n</body>'
+        load = f'<script type="module" src="{top}playground/{script}"></script>\n</body>'
         if place in text and load not in text:
             text = text.replace('</body>', load)
             text = text if style in text else text.replace('</head>', f'{style}</head>')

@@ -9,9 +9,9 @@ __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 
            'out_names', 'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged',
            'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl',
            'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
-           'prepare_source', 'parse_set', 'train_choices', 'plan_choices', 'train', 'draw_curves', 'make_plan',
-           'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files', 'print_anything', 'typed_behind',
-           'in_words', 'error_line', 'run', 'main']
+           'prepare_source', 'parse_set', 'train_choices', 'distill_choices', 'plan_choices', 'train', 'distill',
+           'draw_curves', 'make_plan', 'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files',
+           'print_anything', 'typed_behind', 'in_words', 'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -637,7 +637,7 @@ def demo(
     seed = call.pop('seed', 0)
     noise = [torch.Generator().manual_seed(seed_after(seed, i)) for i in range(len(DEMO))]
     steps = pipe.stream(DEMO, generator=noise, preview_every=0, **call)  # says what is wrong before the bar
-    with tqdm(total=call.get('num_inference_steps', pipe.defaults['steps']), desc='sampling', unit='step') as bar:
+    with tqdm(total=call.get('num_inference_steps', pipe.usual_steps), desc='sampling', unit='step') as bar:
         for made in steps:
             bar.update(hasattr(made, 'step'))
     file = save_png(grid(made.images, DEMO, cols=4, cell=256, font_size=15, gap=12), out, overwrite=overwrite)
@@ -681,6 +681,10 @@ def info(
     multiple = pipe.vae.cfg.factor * 2 ** (len(pipe.unet.cfg.mult) - 1)
     weights = f'time grid, preview, and weights for {", ".join(fit["weights"])} steps' if fit else ''
     rows = {'model': f'{pipe.name} ({files:.1f} MB, weights {pipe.model_hash})', 'folder': pipe.folder}
+    c = pipe.map and pipe.unet.cfg
+    taught = (
+        f'1 to {c.steps} steps, guidance {c.guidance[0]:g} to {c.guidance[1]:g}' if c else 'none: see minisd distill'
+    )
     rows |= {p: f'{count_params(getattr(pipe, p)) / 1e6:.2f} M parameters' for p in ('vae', 'clip', 'unet')}
     rows |= {
         'tokenizer': f'{pipe.tokenizer.vocab_size} tokens, captions up to {pipe.tokenizer.length}',
@@ -689,6 +693,7 @@ def info(
         'pictures': f'{side} px; other sizes, in multiples of {multiple}, are untrained',
         'defaults': ', '.join(f'{k} {v}' for k, v in pipe.defaults.items()),
         'fitted': weights or 'nothing: minisd fit-sampler makes it',
+        'flow map': taught,
         'precision': f'{str(pipe.dtype).removeprefix("torch.")} ({pipe.why}), channels_last',
         'device': f'{pipe.device}: {m["gpu"] or m["cpu"]}, {m["cores"]} cores',
         'threads': f'{n} ({why}); looked at anew for every call',
@@ -815,6 +820,16 @@ def train_choices() -> str:
     return f'Stages: {", ".join(STAGES)}. Presets: {", ".join(presets())}. Fields for --set: {", ".join(fields)}.'
 
 
+def distill_choices() -> str:
+    "What `distill` lets one choose from."
+    from minisd.base.settings import settings
+    from minisd.sampling.distill import DistillConfig
+
+    own = inspect.signature(distill).parameters
+    fields = [k for k in settings(DistillConfig) if k not in own and k not in settings(resolve_name(SOURCE))]
+    return f'Fields for --set: {", ".join(fields)}.'
+
+
 def plan_choices() -> str:
     "What `plan` lets one choose from."
     from minisd.apps.surfaces import presets
@@ -857,6 +872,37 @@ def train(  # noqa: PLR0913, its parameters are the command's options
     train(**options, anyway=anyway, **more | read_with(data, reading))
 
 
+@command(OWN, 'minisd distill runs/nano --out runs/map --minutes 60', more=distill_choices, reading=SOURCE)
+def distill(  # noqa: PLR0913, its parameters are the command's options
+    model: str,  # the teacher: a shipped model, a folder, or user/name on the Hub
+    *,
+    out: Path,  # folder for the model, checkpoints and log; a run found there goes on
+    data: str = 'world',  # "world", or a data set as train takes it: what it is taught on
+    steps: int | None = None,  # optimizer updates; None: as for the UNet of its preset
+    minutes: float | None = None,  # stop cleanly after so many minutes
+    batch: int | None = None,  # pictures a micro-batch; None: the preset's
+    seed: int = 0,  # all randomness follows from it
+    anyway: bool = False,  # go on even if configuration, data or seed are other than the stored ones
+    reading: partial = None,
+    set: Annotated[list[str], typer.Option(metavar='FIELD=VALUE', help='a field listed below; may be repeated')] = [],
+):
+    """Teach a model a flow map, by which a picture takes one to eight steps.
+
+    Started again with the same options, it goes on where it was. The new folder is a whole model:
+    minisd generate … --model runs/map --solver flow_map --steps 4
+    """
+    from minisd.base.threads import spin_briefly
+
+    spin_briefly()
+    from minisd.sampling.distill import distill
+
+    options = dict(data=data, steps=steps, minutes=minutes, batch=batch, seed=seed)
+    more = parse_set(set)
+    if bad := more.keys() & {*options, 'anyway'}:
+        raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
+    print(distill(model, out, **options, anyway=anyway, **more | read_with(data, reading)))
+
+
 @command(OWN, 'minisd curves runs/nano', name='curves')
 def draw_curves(
     run: Path,  # folder that train --out wrote
@@ -875,7 +921,7 @@ def draw_curves(
 # %% ../../nbs/apps/cli.ipynb #559ddb76
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
 def make_plan(
-    stage: str = 'unet',  # unet, vae or clip
+    stage: str = 'unet',  # unet, vae, clip or flow_map
     *,
     preset: str = 'base',  # size of the model, one of those below
     gpu: str = 't4',  # one of those below

@@ -309,7 +309,7 @@ def side_limits(pipe: Pipeline) -> tuple[int, int]:
 def defaults_of(pipe: Pipeline) -> dict:  # by the names of FIELDS
     "What is used for a field that is left out; None where the model chooses by the other fields."
     d, side = pipe.defaults, pipe.vae.cfg.image_size
-    own = dict(num_inference_steps=d['steps'], guidance_scale=d['guidance_scale'], width=side, height=side)
+    own = dict(num_inference_steps=pipe.usual_steps, guidance_scale=d['guidance_scale'], width=side, height=side)
     chosen = {name: own.get(s.name, DEFAULTS.get(name, s.default)) for name, s in FIELDS.items()}
     return {name: v for name, v in chosen.items() if v is not MISSING}
 
@@ -319,7 +319,7 @@ def check_request(
     r: GenerateRequest,
 ) -> inference.Request:  # with the model's word for what is left open
     "What is asked of the model that is served; `ValueError` in one line for what it can't do."
-    asked = defaults_of(pipe) | r.model_dump(exclude_none=True)
+    asked = defaults_of(pipe) | dict(steps=None) | r.model_dump(exclude_none=True)  # so many as the rest needs
     for k in ('width', 'height'):
         number(k, asked[k], *side_limits(pipe), whole=True)
     return pipe.fill(inference.Request(**{s.name: asked[k] for k, s in FIELDS.items() if k in asked}))
@@ -623,8 +623,7 @@ def limits_of(pipe: Pipeline) -> dict[str, dict]:
         out[name] = dict(type=kind(s).__name__, help=s.help) | {k: v for k, v in ends.items() if math.isfinite(v)}
     for name in ('width', 'height'):
         out[name] |= dict(min=least, max=most, multiple_of=least)
-    solvers = [k for k in FIELDS['solver'].choices if k != 'fitted' or pipe.sampling.get('weights')]
-    out['solver'] |= dict(choices=solvers, labels={k: solver_label(k) for k in solvers})
+    out['solver'] |= dict(choices=pipe.solvers, labels={k: solver_label(k) for k in pipe.solvers})
     return out
 
 

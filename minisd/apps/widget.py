@@ -208,10 +208,9 @@ class Studio(W.VBox):
 @patch
 def make_controls(self: Studio, prompt: str, seed: int | None):
     "A control for every field of a request, with the model's defaults; also as attributes, by their names."
-    d, weights = self.pipe.defaults, self.pipe.sampling.get('weights')
-    own = dict(prompt=prompt, num_inference_steps=d['steps'], guidance_scale=float(d['guidance_scale']))
+    d, solvers = self.pipe.defaults, self.pipe.solvers
+    own = dict(prompt=prompt, num_inference_steps=self.pipe.usual_steps, guidance_scale=float(d['guidance_scale']))
     own |= dict(seed=secrets.randbelow(2**32) if seed is None else check_seed(seed))
-    solvers = [k for k in FIELDS['solver'].choices if k != 'fitted' or weights]
     begin = {name: own.get(s.name, None if s.default is MISSING else s.default) for name, s in FIELDS.items()}
     self.controls = {name: control(name, value, solvers) for name, value in begin.items()}
     for name, c in self.controls.items():

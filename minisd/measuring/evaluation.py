@@ -25,8 +25,8 @@ from torch import Tensor
 
 from ..base.core import SEEDS, choice, commit, generator, home, machine, plain_path, write_atomic, write_json
 from ..base.notes import quiet
-from ..base.settings import setting
-from ..inference import Pipeline
+from ..base.settings import setting, settings
+from ..inference import Pipeline, Request
 from .distances import Features, clip_score, fid, inception_features, kid, open_clip_score
 from minisd.measuring.metrics import (
     SD_VAE_BAR,
@@ -60,6 +60,9 @@ class EvaluateConfig(SourceConfig):
     n: int = setting(500, 'held-out captions', 2, 10**6)
     steps: int | None = setting(None, "of the solver; left out: the model's own", 1, 1000)
     guidance: float | None = setting(None, "guidance scale; left out: the model's own", 0, 100)
+    solver: str | None = setting(
+        None, "how steps are taken; left out: the model's own", choices=lambda: settings(Request)['solver'].choices
+    )
     seed: int = setting(0, 'of the noise', *SEEDS)
     batch: int = setting(50, 'pictures at a time', 1, 10**6)
     style: str = setting('rich', "of the world's captions", choices=STYLES)
@@ -195,22 +198,26 @@ def sample_captions(
     "A picture of every caption."
     from tqdm.auto import tqdm
 
-    made, start, passes, net, n = [], time.monotonic(), 0, pipe.net, len(texts)
+    made, start, passes, nets, n = [], time.monotonic(), 0, (pipe.net, pipe.map), len(texts)
     gens = [generator(cfg.seed, 'evaluate', i) for i in range(n)]
 
-    def counted(x, *args):
-        nonlocal passes
-        passes += len(x)
-        return net(x, *args)
+    def counted(net):
+        def ask(x, *args):
+            nonlocal passes
+            passes += len(x)
+            return net(x, *args)
 
-    pipe.net = counted
+        return ask
+
+    how = dict(solver=cfg.solver, output_type='pt')
+    pipe.net, pipe.map = (net and counted(net) for net in nets)
     try:
         for i in tqdm(range(0, n, cfg.batch), desc='sampling', unit='batch'):
             part = slice(i, i + cfg.batch)
             with quiet():  # captions of a data set: nobody typed them
-                made.append(pipe(texts[part], cfg.steps, cfg.guidance, generator=gens[part], output_type='pt'))
+                made.append(pipe(texts[part], cfg.steps, cfg.guidance, generator=gens[part], **how))
     finally:
-        pipe.net = net
+        pipe.net, pipe.map = nets
     used = made[0].settings[0]
     settings = dict(steps=used['num_inference_steps'], evaluations=round(passes / n, 2))
     settings |= {k: used[k] for k in ('solver', 'shift', 'guidance_scale', 'guidance_interval', 'dtype')}

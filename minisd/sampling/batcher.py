@@ -22,6 +22,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from ..base.core import autocast
+from ..flow import jump
 from ..inference import Job, Output, Pipeline, Request
 from ..base.threads import threads
 from ..base.viz import to_pil
@@ -30,7 +31,9 @@ from ..base.viz import to_pil
 class Need(Exception):
     "Raised in place of a call of the network whose answer is not there yet."
 
-    def __init__(self, *question: Tensor):  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
+    def __init__(
+        self, *question: Tensor
+    ):  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), and what else there is, a row each
         super().__init__()
         self.question = question
 
@@ -79,9 +82,15 @@ def ready(self: Ticket) -> bool:
 
 
 @patch(as_prop=True)
+def jumps(self: Ticket) -> bool:
+    "Whether it asks the flow map."
+    return self.request.solver == jump.name or self.job is not None and self.job.request.solver == jump.name
+
+
+@patch(as_prop=True)
 def width(self: Ticket) -> float:
     "Rows that it needs at once, at most, in pictures of the trained size."
-    rows = 1 if self.request.guidance_scale in (0, 1) else 2
+    rows = 1 if self.request.guidance_scale in (0, 1) or self.jumps else 2
     return len(self.seeds) * rows * self.area
 
 # %% ../../nbs/sampling/batcher.ipynb #7f0e212b
@@ -92,7 +101,7 @@ def start(
 ):
     "Check the request, encode its prompt and draw its noise; `ValueError` in one line for what can't be."
     own = copy(pipe)
-    own.net = self.ask
+    own.net = own.map = self.ask
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the client hears the notes; the log may not hold what people typed
         self.job = own.prepare(
@@ -106,7 +115,7 @@ def start(
 @patch
 def ask(
     self: Ticket,
-    *question: Tensor,  # x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
+    *question: Tensor,  # as for `Need`
 ) -> Tensor:  # (k, c, h, w)
     "In place of the network: the next answer, or `Need` if there is none yet."
     if self.asked == len(self.answers):
@@ -120,9 +129,10 @@ def velocity(
     self: Ticket,
     x: Tensor,  # (n, c, h, w) a state
     t: float,  # its time, in [0, 1]
+    *end: float,  # for a flow map, where it shall be then
 ) -> Tensor:  # (n, c, h, w)
     "The guided velocity, which also gives a guess of the finished picture."
-    v = self.job.velocity(x, t)
+    v = self.job.velocity(x, t, *end)
     self.guess = x + (1 - t) * v
     return v
 
@@ -151,13 +161,13 @@ def previews(self: Ticket) -> list | None:
 
 # %% ../../nbs/sampling/batcher.ipynb #88557ef7
 def joined(
-    questions: list[tuple[Tensor, ...]],  # each x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), perhaps layouts
+    questions: list[tuple[Tensor, ...]],  # each x (k, c, h, w), t (k,), ctx (k, n, d), mask (k, n), more
 ) -> list[Tensor]:  # the same for all
     "Several questions as one."
     n = max(ctx.shape[1] for _, _, ctx, *_ in questions)
     padded = [
-        (x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1])), *layout)
-        for x, t, ctx, mask, *layout in questions
+        (x, t, F.pad(ctx, (0, 0, 0, n - ctx.shape[1])), F.pad(mask, (0, n - mask.shape[1])), *more)
+        for x, t, ctx, mask, *more in questions
     ]
     return [torch.cat(part) for part in zip(*padded)]
 
@@ -165,10 +175,10 @@ def joined(
 def alike(
     tickets: Iterable[Ticket],
 ) -> list[list[Ticket]]:  # groups
-    "Tickets by the shape of their latents: only those can share a call."
+    "Tickets by the shape of their latents and the network that they ask: only those can share a call."
     groups = {}
     for t in tickets:
-        groups.setdefault(tuple(t.x.shape[1:]), []).append(t)
+        groups.setdefault((t.jumps, *t.x.shape[1:]), []).append(t)
     return list(groups.values())
 
 # %% ../../nbs/sampling/batcher.ipynb #3625b169
@@ -350,9 +360,10 @@ def network(
     "Answer the questions of several tickets by one call, or as few as the rows allow; all are answered or none."
     start, many, area = self.clock(), [len(t.question[0]) for t in group], group[0].area
     part = max(1, int(self.rows / area))
+    net = self.pipe.map if group[0].jumps else self.pipe.net
     parts = zip(*(q.split(part) for q in joined([t.question for t in group])))
     with threads(self.pipe.thread_count(patient=False)), autocast(self.pipe.device, self.pipe.dtype):
-        v = torch.cat([self.pipe.net(*rows) for rows in parts])
+        v = torch.cat([net(*rows) for rows in parts])
     answers = [rows.clone() for rows in v.split(many)]  # a view would keep all the rows alive
     if self.pipe.device.type == 'cuda':
         torch.cuda.synchronize()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['taken_apart', 'sampled', 'fit_picture', 'encode_image', 'spread', 'image_to_image', 'put_into', 'meant', 'read_mask',
-           'sides', 'check_mask', 'inpaint', 'slerp', 'interpolate', 'between', 'vary', 'invert']
+           'sides', 'check_mask', 'moved_into', 'inpaint', 'slerp', 'interpolate', 'between', 'vary', 'invert']
 
 # %% ../../nbs/sampling/editing.ipynb #06583031
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from ..base.threads import threads
 from ..flow import SOLVERS, path
 from ..inference import Job, Output, Pipeline, Request, check_prompts, from_call, last, make_noise
 from ..pictures.images import to_rgb
+from ..unet import BOX, from_box, to_box
 
 # %% ../../nbs/sampling/editing.ipynb #3274fc7f
 def taken_apart(
@@ -170,6 +171,24 @@ def check_mask(image, mask, size: tuple[int, int]):  # height, width
         raise ValueError(f'mask is {sides(mask)}: it must be a picture or tensor of the size of image, {sides(image)}')
 
 
+def moved_into(
+    layout: Tensor,  # (n, things, width)
+    new: Tensor,  # (1, 1, H, W) 1 where something shall be painted, else 0
+) -> Tensor:  # (n, things, width)
+    "A layout whose things, as they stand to one another, are moved into a part of the picture; smaller if need be."
+    parts = [v.nonzero()[:, 0] for v in (new[0, 0].any(0), new[0, 0].any(1))]  # columns, rows
+    ends = [torch.stack([p[0], p[-1] + 1]) / n for p, n in zip(parts, new.shape[:1:-1])]
+    low, high = torch.stack(ends, 1).to(layout)  # of the part, from the left and the top
+    there, at = layout[..., :1] > 0, from_box(layout[..., -BOX:])
+    middle, side = at.split(2, -1)
+    first = torch.where(there, middle - side / 2, torch.inf).amin(1, keepdim=True)  # of all things together
+    room = torch.where(there, middle + side / 2, -torch.inf).amax(1, keepdim=True) - first
+    scale = ((high - low) / room).amin(-1, keepdim=True).clamp(max=1)
+    start = (first + (1 - scale) * room / 2).clamp(min=low).minimum(high - scale * room)
+    box = to_box(torch.cat([start + scale * (middle - first), scale * side], -1))
+    return torch.where(there, torch.cat([layout[..., :-BOX], box], -1), layout)
+
+
 @torch.no_grad()
 def inpaint(
     pipe: Pipeline,
@@ -179,14 +198,16 @@ def inpaint(
     *args,  # as for a call, from num_inference_steps on
     **words,  # as for a call
 ) -> Output | tuple:
-    "Paint a part of a picture anew; the rest stays as it is."
+    "Paint a part of a picture anew, with what the prompt names in it; the rest stays as it is."
     r, noise, how = taken_apart(prompt, args, words)
-    r, size = replace(r, layout=False), pipe.pick_size(r.height, r.width)  # the picture has its own order
+    size = pipe.pick_size(r.height, r.width)
     image, mask = (ImageOps.exif_transpose(v) if isinstance(v, Image.Image) else v for v in (image, mask))
     check_mask(image, mask, size)
     with noted() as notes:
         known, new = fit_picture(image, size), read_mask(mask, size)
         job = pipe.prepare(r, **noise)
+        if job.layout is not None:
+            job.velocity, job.layout = pipe.velocity_of(job.request, job.x.cpu(), moved_into(job.layout, new))
     job.notes = notes
     z = encode_image(pipe, known, *size)
     small = F.max_pool2d(new, pipe.vae.cfg.factor).to(pipe.device)  # a latent is new if any of its pixels is
@@ -239,7 +260,7 @@ def interpolate(
 
 def between(a: Callable, b: Callable, s: Tensor) -> Callable:
     "A velocity between two others."
-    return lambda x, t: torch.lerp(a(x, t), b(x, t), s)
+    return lambda *at: torch.lerp(a(*at), b(*at), s)
 
 # %% ../../nbs/sampling/editing.ipynb #bdc4c230
 def vary(

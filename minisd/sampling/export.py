@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SMALLEST', 'OPSET', 'MANIFEST', 'States', 'Velocity', 'Composing', 'slotted', 'Colours', 'Graph', 'graphs', 'rounded',
-           'halved', 'need', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'open_files', 'by_files',
-           'difference']
+           'halved', 'need', 'dynamic', 'to_onnx', 'settings_of', 'words_of', 'manifest', 'export', 'opened',
+           'open_files', 'by_files', 'difference']
 
 # %% ../../nbs/sampling/export.ipynb #53133183
 import logging, warnings
@@ -24,7 +24,7 @@ from .. import __version__
 from ..base.core import from_unit, home, read_json, write_atomic, write_json
 from ..base.vocabulary import ENDINGS, LITTLE, NEAR, ODD, SHOWN, WORDS_FILE
 from ..clip import CLIP
-from ..flow import guided, solver_label
+from ..flow import guided, jump, mapped, solver_label
 from ..inference import Pipeline, Request
 from ..training.layouts import GUIDANCE, STEPS, in_rows, layout_noise
 from ..unet import UNet, layout_width
@@ -44,33 +44,33 @@ class States(nn.Module):
 
 
 class Velocity(nn.Module):
-    "The velocity network, told which tokens are there; slots always are."
+    "The velocity network, told which tokens are there; slots always are. A flow map hears its end and scale, too."
 
-    def __init__(self, unet: UNet):
+    def __init__(self, unet: UNet, slots: int):
         super().__init__()
-        self.unet = unet
+        self.unet, self.slots = unet, slots
 
-    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout: Tensor | None = None) -> Tensor:
-        return self.unet(x, t, ctx, slotted(mask, ctx), layout)
+    def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout=None, end=None, w=None) -> Tensor:
+        return self.unet(x, t, ctx, slotted(mask, self.slots), layout, *(() if end is None else (end, w)))
 
 
 class Composing(nn.Module):
     "The velocity of layouts."
 
-    def __init__(self, unet: UNet):
+    def __init__(self, unet: UNet, slots: int):
         super().__init__()
-        self.composer = unet.composer
+        self.composer, self.slots = unet.composer, slots
 
     def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, known: Tensor) -> Tensor:
-        return self.composer(x, t, ctx, slotted(mask, ctx), known)
+        return self.composer(x, t, ctx, slotted(mask, self.slots), known)
 
 
 def slotted(
     mask: Tensor,  # (b, n) bool, of tokens
-    ctx: Tensor,  # (b, n + slots, d) states of tokens and slots
+    slots: int,  # behind them
 ) -> Tensor:  # (b, n + slots) bool
     "The mask of tokens and slots, which are always there."
-    return torch.cat([mask, torch.ones_like(mask[:, : ctx.shape[1] - mask.shape[1]])], 1)
+    return torch.cat([mask, mask.new_ones(mask.shape[0], slots)], 1)
 
 
 class Colours(nn.Module):
@@ -91,21 +91,25 @@ class Graph:
     module: nn.Module
     inputs: dict[str, Tensor]  # an example, a batch of two
     output: str  # its name
+    length: int = 0  # most tokens of a caption; 0: it reads none
 
 
 def graphs(pipe: Pipeline) -> dict[str, Graph]:
     "What becomes a file, by the name of the file."
+    most, slots = pipe.tokenizer.length, pipe.clip.cfg.slots
     cfg, (ids, mask) = pipe.unet.cfg, pipe.tokenizer(['a', 'a b'])
     z = torch.zeros(2, cfg.in_channels, cfg.sample_size, cfg.sample_size)
-    states = torch.zeros(len(ids), ids.shape[1] + pipe.clip.cfg.slots, cfg.ctx_dim)
+    states = torch.zeros(len(ids), most + slots, cfg.ctx_dim)
     asked = dict(x=z, t=torch.full((2,), 0.5), ctx=states, mask=mask)
     rows = torch.zeros(2, cfg.layout[0], layout_width(cfg.layout)) if cfg.layout else None
-    made = dict(text=Graph(States(pipe.clip), dict(ids=ids, mask=mask), 'states'))
+    made = dict(text=Graph(States(pipe.clip), dict(ids=ids, mask=mask), 'states', most))
     if cfg.layout:
         known = rows.clone()  # the same tensor twice would become one input
-        made['composer'] = Graph(Composing(pipe.unet), asked | dict(x=rows, known=known), 'v')
+        made['composer'] = Graph(Composing(pipe.unet, slots), asked | dict(x=rows, known=known), 'v', most)
         asked = asked | dict(layout=rows)
-    made['velocity'] = Graph(Velocity(pipe.unet), asked, 'v')
+    if pipe.map:
+        asked = asked | dict(end=torch.full((2,), 0.75), w=torch.full((2,), 2.0))
+    made['velocity'] = Graph(Velocity(pipe.unet, slots), asked, 'v', most)
     return made | dict(decoder=Graph(Colours(pipe.vae), dict(z=z), 'image'))
 
 # %% ../../nbs/sampling/export.ipynb #ba4c7c7e
@@ -155,13 +159,27 @@ def need(name: str) -> ModuleType:
         raise OSError(f"the packages for ONNX are missing ({e.name or name}): pip install 'minisd[onnx]'") from None
 
 
+def dynamic(graph: Graph) -> dict[str, dict]:
+    "Which axes of the inputs may be of other lengths: rows, and tokens, behind whose states come those of slots."
+    rows, shapes = torch.export.Dim('rows', min=1, max=64), {}
+    tokens = torch.export.Dim('tokens', min=2, max=graph.length) if graph.length else None
+    for name, example in graph.inputs.items():
+        shapes[name] = {0: rows}
+        if name in ('ids', 'mask'):
+            shapes[name][1] = tokens
+        elif name == 'ctx':
+            more = example.shape[1] - graph.inputs['mask'].shape[1]
+            shapes[name][1] = tokens + more if more else tokens
+    return shapes
+
+
 def to_onnx(
     graph: Graph,
     version: int = OPSET,
 ):  # an `onnx.ModelProto`
     "A network as ONNX, its weights in half precision."
     need('onnx'), need('onnxscript')
-    batch = torch.export.Dim('batch', min=1, max=64)
+    shapes = dynamic(graph)
     log, level = logging.getLogger('torch.onnx'), logging.getLogger('torch.onnx').level
     log.setLevel(logging.ERROR)  # it misses a package for pictures that nothing here asks for
     try:
@@ -172,7 +190,7 @@ def to_onnx(
                 (),
                 kwargs=graph.inputs,
                 output_names=[graph.output],
-                dynamic_shapes={k: {0: batch} for k in graph.inputs},
+                dynamic_shapes=shapes,
                 opset_version=version,
                 dynamo=True,
                 verbose=False,
@@ -219,7 +237,8 @@ def manifest(
         layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), steps=STEPS, guidance=GUIDANCE)
         if cfg.layout
         else None,
-        solvers={n: solver_label(n) for n in ('fitted', 'ab2')},
+        map=dict(steps=cfg.steps, guidance=list(cfg.guidance), interval=list(cfg.interval)) if pipe.map else None,
+        solvers={n: solver_label(n) for n in ('fitted', 'ab2', *([jump.name] if pipe.map else []))},
         settings=settings_of(pipe),
         files={n: dict(bytes=len(b), sha256=sha256(b).hexdigest()) for n, b in read.items()},
     )
@@ -248,27 +267,31 @@ def export(
     return folder
 
 # %% ../../nbs/sampling/export.ipynb #dc3ff4e5
+def opened(
+    model: Path | bytes,  # ONNX
+) -> Callable:  # tensors, in the order of the inputs, to a tensor
+    "A network as a function."
+    ort = need('onnxruntime')
+    one = ort.SessionOptions()
+    one.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(model, one, providers=['CPUExecutionProvider'])
+    names = [i.name for i in session.get_inputs()]
+    return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.cpu().numpy() for a in args))))[0])
+
+
 def open_files(
     folder: str | Path,  # that `export` wrote
 ) -> dict[
     str, Callable
 ]:  # "text", "velocity", "decoder", perhaps "composer": tensors, in the order of the inputs, to a tensor
     "The networks of a folder; `ValueError` in one line for a file that is not what the manifest says."
-    ort, folder = need('onnxruntime'), home(folder)
+    folder = home(folder)
     said = read_json(folder / MANIFEST)
     for name, wanted in said['files'].items():
         file = folder / name
         if not file.is_file() or sha256(file.read_bytes()).hexdigest() != wanted['sha256']:
             raise ValueError(f'{file} is missing, or is not the file that {MANIFEST} tells of: export the model anew')
-    one = ort.SessionOptions()
-    one.intra_op_num_threads = torch.get_num_threads()
-
-    def asked(file):
-        session = ort.InferenceSession(file, one, providers=['CPUExecutionProvider'])
-        names = [i.name for i in session.get_inputs()]
-        return lambda *args: torch.from_numpy(session.run(None, dict(zip(names, (a.cpu().numpy() for a in args))))[0])
-
-    return {Path(n).stem: asked(folder / n) for n in said['files'] if n.endswith('.onnx')}
+    return {Path(n).stem: opened(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
 
 def by_files(
@@ -281,14 +304,22 @@ def by_files(
     "A picture whose every network is a file's."
     job = pipe.prepare(Request(prompt, seed=seed, **words))
     r = job.request
-    states = nets['text'](*(both := pipe.tokenizer([*r.texts, *r.negatives])))
-    (ctx, null), (mask, null_mask) = states.chunk(2), both[1].chunk(2)
+    ids, mask = pipe.tokenizer([*r.texts, *r.negatives])
+    n = int(mask.sum(1).max())  # the others are padding
+    states = nets['text'](ids[:, :n], mask[:, :n])
+    (ctx, null), (mask, null_mask) = states.chunk(2), mask[:, :n].chunk(2)
     given = ctx, mask, null, null_mask
     layout = None
     if 'composer' in nets:
         layout = in_rows(nets['composer'], layout_noise(job.x.cpu(), pipe.unet.cfg.layout), given, pipe.unet.cfg.layout)
-    how = r.guidance_scale, r.guidance_interval
-    velocity = guided(nets['velocity'], *given, *how, layout=layout)
+    net = nets['velocity']
+    if r.solver == jump.name:
+        mean = lambda x, t, ctx, mask, end, w, *told: net(x, t, ctx, mask, *told, end, w)
+        velocity = mapped(mean, ctx, mask, r.guidance_scale, layout)
+    else:
+        at_once = lambda t: (t, torch.ones_like(t)) if pipe.map else ()  # no way to go, no guidance: a velocity
+        plain = lambda x, t, ctx, mask, *told: net(x, t, ctx, mask, *told, *at_once(t))
+        velocity = guided(plain, *given, r.guidance_scale, r.guidance_interval, layout=layout)
     z = job.solve(velocity, job.x.cpu(), job.ts)
     return z, nets['decoder'](z)
 

@@ -82,7 +82,7 @@ class TrainConfig(Upkeep, StreamConfig):
         ok = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
         require(ok, f'betas is {self.betas!r}: it must be two numbers from 0 to below 1')
         says = f'polish is {self.polish}: it must be less than the {self.steps} updates of which it is a part'
-        require(self.polish < self.steps, says)
+        require(self.polish < self.steps + bool(self.begin), f'{says}, or all of them with begin=…')
 
 # %% ../../nbs/training/config.ipynb #725ddcbc
 HOUSEKEEPING = tuple(settings(Upkeep))

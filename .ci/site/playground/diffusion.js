@@ -146,13 +146,27 @@ export function ab2() {
   };
 }
 
-// Which solver, on which times: the wanted one, or fitted weights where there are some for these steps and guidance.
-export function plan(sampling, shift, steps, guidance, wanted = '') {
+// One jump by the mean velocity, as a flow map gives it.
+const jump = () => (x, v, t, u) => x.map((value, k) => value + (u - t) * v[k]);
+
+// What of a wish the model's flow map was taught; see `beyond_map` of the pipeline.
+export function mappable(map, steps, { scale, interval, negative }) {
+  if (!map || steps > map.steps || negative && scale !== 1) return false;
+  const [lo, hi] = map.guidance;
+  return lo <= scale && scale <= hi && (scale === 1 || String(interval) === String(map.interval));
+}
+
+// Which solver, on which times: the wanted one; a flow map's jumps, where they are the model's own way and it was taught
+// them; or fitted weights where there are some for these steps and guidance.
+export function plan(sampling, shift, steps, guidance, wanted = '', map = null, own = '') {
   const fit = sampling.fitted ?? {}, weights = sampling.weights?.[steps];
   const near = guidance.scale <= 1.5 * (fit.guidance_scale ?? 0) &&
     String(guidance.interval) === String(fit.guidance_interval);
   const times = sampling.density ? densityGrid(steps, sampling.density) : timeGrid(steps, shift);
   if (wanted === 'euler') return { solver: 'euler', step: euler(), times };
+  if (mappable(map, steps, guidance) && (wanted || own) === 'flow_map') {
+    return { solver: 'flow_map', step: jump(), times: timeGrid(steps, 1) };
+  }
   const fits = weights && near && wanted !== 'ab2';
   return fits ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
 }

@@ -5,7 +5,7 @@ import { engineHere, listed, missing } from './files.js';
 import { Vocabulary } from './words.js';
 
 const BASE = new URL('./', import.meta.url).href;
-const SOLVERS = { euler: 'Euler', ab2: 'Adams–Bashforth', fitted: 'fitted' };
+const SOLVERS = { euler: 'Euler', ab2: 'Adams–Bashforth', fitted: 'fitted', flow_map: 'jumps' };
 const megabytes = n => `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
 const element = (tag, more = {}) => Object.assign(document.createElement(tag), more);
 

@@ -53,17 +53,18 @@ class Playground {
     this.words = manifest.files['words.json'] &&
       new Vocabulary(await (await fetch(new URL('model/words.json', BASE))).json());
     this.part('engine').querySelector('[value=webgpu]').hidden = !navigator.gpu;
-    await this.fill(manifest.settings);
+    await this.fill(manifest);
     const rest = await this.wanting();
     if (rest) this.says(`The first picture fetches ${megabytes(rest)}, which this browser then keeps.`);
     else if (this.asked.has('prompt')) this.draw();  // a link to a picture, and all is here
     else (globalThis.requestIdleCallback ?? setTimeout)(() => this.start());
   }
 
-  async fill(own) {
+  async fill({ settings: own, map }) {
     const sampling = await (await fetch(new URL('model/sampling.json', BASE))).json(), steps = this.part('steps');
     const asked = Number(this.asked.get('steps')), wanted = asked > 0 && asked <= 1000 && Number.isInteger(asked);
     const numbers = [own.num_inference_steps, ...Object.keys(sampling.weights ?? {}).map(Number), 30, 50];
+    if (own.solver === 'flow_map') numbers.push(...[1, 2, 4, 8].filter(n => n <= map.steps));
     if (wanted) numbers.push(asked);
     for (const n of [...new Set(numbers)].sort((a, b) => a - b)) steps.add(new Option(n));
     steps.value = wanted ? asked : own.num_inference_steps;

@@ -70,8 +70,8 @@ const twice = values => {
 };
 
 // What a network is asked about: k of the two captions, from one of them on; the first is the empty one.
-function question(x, shape, t, states, mask, k, from) {
-  const { tokens, states: [n, width] } = model.manifest;
+function question(x, shape, t, { states, mask, tokens }, k, from) {
+  const { tokens: most, states: [full, width] } = model.manifest, n = tokens + full - most;  // slots come behind
   return {
     x: ['float32', x, [k, ...shape]], t: ['float32', new Float32Array(k).fill(t), [k]],
     ctx: ['float32', states.subarray(from * n * width, (from + k) * n * width), [k, n, width]],
@@ -80,7 +80,7 @@ function question(x, shape, t, states, mask, k, from) {
 }
 
 // What stands where in the picture of a noise; null for a model that doesn't say.
-async function compose(states, mask, noise) {
+async function compose(said, noise) {
   const { layout } = model.manifest;
   if (!layout) return null;
   const [n, width] = [layout.shape[0], layout.width], shape = [n, width], times = timeGrid(layout.steps, 1);
@@ -90,7 +90,7 @@ async function compose(states, mask, noise) {
     const step = ab2(), known = ['float32', twice(rows), [2, ...shape]];
     let x = start;
     for (let i = 0; i < layout.steps; i++) {
-      const v = await ask('composer', { ...question(twice(x), shape, times[i], states, mask, 2, 0), known });
+      const v = await ask('composer', { ...question(twice(x), shape, times[i], said, 2, 0), known });
       const guided = combine(v.subarray(0, x.length), v.subarray(x.length), layout.guidance);
       x = step(x, guided, times[i], times[i + 1]);
     }
@@ -99,14 +99,18 @@ async function compose(states, mask, noise) {
   return { rows, shape };
 }
 
-// velocity(x, t): with guidance, both captions' in one call; beside the empty one no layout is told.
-function field(states, mask, guidance, layout) {
-  const { latents } = model.manifest, size = layout?.rows.length, both = new Float32Array(2 * (size ?? 0));
+// velocity(x, t, u): with guidance, both captions' in one call; beside the empty one no layout is told. A flow map's jump
+// from t to u has its guidance in one row; the same network's velocity is a jump of no length and no guidance.
+function field(said, guidance, layout, solver) {
+  const { latents, map } = model.manifest, size = layout?.rows.length, both = new Float32Array(2 * (size ?? 0));
   both.set(layout?.rows ?? [], size ?? 0);
-  const velocity = (x, t, k, from) => ask('velocity', {
-    ...question(x, latents, t, states, mask, k, from),
+  const row = (value, k) => ['float32', new Float32Array(k).fill(value), [k]];
+  const velocity = (x, t, k, from, end = t, w = 1) => ask('velocity', {
+    ...question(x, latents, t, said, k, from),
     ...layout && { layout: ['float32', both.subarray(from * size, (from + k) * size), [k, ...layout.shape]] },
+    ...map && { end: row(end, k), w: row(w, k) },
   });
+  if (solver === 'flow_map') return (x, t, u) => velocity(x, t, 1, 1, u, guidance.scale);
   return async (x, t) => {
     if (!isGuided(guidance, t)) return velocity(x, t, 1, 1);
     const v = await velocity(twice(x), t, 2, 0);
@@ -114,22 +118,24 @@ function field(states, mask, guidance, layout) {
   };
 }
 
+// States and mask of captions, as long as the longest of them; whether words of the last were cut off.
 async function encode(texts) {
-  const n = model.manifest.tokens, all = texts.map(t => model.tokenizer.encode(t));
-  const ids = BigInt64Array.from(all.flatMap(e => e.ids), BigInt), mask = Uint8Array.from(all.flatMap(e => e.mask));
-  const states = await ask('text', { ids: ['int64', ids, [texts.length, n]], mask: ['bool', mask, [texts.length, n]] });
-  return { states, mask, cut: all.at(-1).cut };
+  const all = texts.map(t => model.tokenizer.encode(t)), used = all.map(e => e.mask.lastIndexOf(1) + 1);
+  const tokens = Math.max(...used), shape = [texts.length, tokens], flat = k => all.flatMap(e => e[k].slice(0, tokens));
+  const ids = BigInt64Array.from(flat('ids'), BigInt), mask = Uint8Array.from(flat('mask'));
+  const states = await ask('text', { ids: ['int64', ids, shape], mask: ['bool', mask, shape] });
+  return { states, mask, tokens, cut: all.at(-1).cut };
 }
 
 async function draw({ id, prompt, negative, seed, steps, scale, solver }) {
   const began = performance.now(), { manifest: m, sampling } = model, [, h, w] = m.latents, [, H, W] = m.image;
-  const guidance = { scale, interval: m.settings.guidance_interval };
-  const p = plan(sampling, m.shift, steps, guidance, solver);
-  const { states, mask, cut } = await encode([negative, prompt]);
+  const guidance = { scale, interval: m.settings.guidance_interval, negative };
+  const p = plan(sampling, m.shift, steps, guidance, solver, m.map, m.settings.solver);
+  const said = await encode([negative, prompt]);
   let x = randn(m.latents.reduce((a, b) => a * b), seed);
-  const velocity = field(states, mask, guidance, await compose(states, mask, x));
+  const velocity = field(said, guidance, await compose(said, x), p.solver);
   for (let i = 0; i < steps; i++) {
-    const [t, u] = [p.times[i], p.times[i + 1]], v = await velocity(x, t);
+    const [t, u] = [p.times[i], p.times[i + 1]], v = await velocity(x, t, u);
     if (sampling.preview) {
       const guess = x.map((value, k) => value + (1 - t) * v[k]), pixels = preview(guess, sampling.preview, h * w);
       post('step', { id, step: i + 1, steps, pixels, width: w, height: h }, [pixels.buffer]);
@@ -145,7 +151,7 @@ async function draw({ id, prompt, negative, seed, steps, scale, solver }) {
     made_by: `the playground, ${model.engine}`,
   };
   const seconds = (performance.now() - began) / 1000;
-  post('done', { id, pixels, width: W, height: H, settings, cut, seconds }, [pixels.buffer]);
+  post('done', { id, pixels, width: W, height: H, settings, cut: said.cut, seconds }, [pixels.buffer]);
 }
 
 let queue = Promise.resolve();  // one picture at a time
