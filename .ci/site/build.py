@@ -400,7 +400,7 @@ def prepare():
 def main() -> int:
     from sphinx.cmd.build import main as sphinx
 
-    t = time.time()
+    t, ahead = time.time(), play.ahead()
     prepare()
     options = f'-q -W --keep-going -b html -c {here} -d {work / "doctrees"}'.split()
     status = sphinx([*options, str(src), str(work / 'html')])
@@ -409,6 +409,8 @@ def main() -> int:
     shutil.rmtree(out, ignore_errors=True)
     (work / 'html').rename(out)
     (out / '.nojekyll').touch()
+    if ahead:
+        ahead.wait()  # whatever it couldn't do is done, or said, by what follows
     play.into(out)
     if problems:
         print('\n'.join(problems), file=sys.stderr)

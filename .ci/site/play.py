@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +93,15 @@ def model(folder: Path, name: str = 'nano'):
     shutil.copytree(kept, folder)
 
 
+def ahead() -> subprocess.Popen | None:
+    "A process that makes what is kept for the next build, while something else is done; None without npm."
+    if not shutil.which('npm') or not all(map(find_spec, NEEDED)):
+        return None
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with_threads = os.environ | dict(OMP_NUM_THREADS='1')
+    return subprocess.Popen([sys.executable, __file__, '--ahead'], env=with_threads, **quiet)
+
+
 def build(folder: Path):
     "Make the playground in a folder; `Missing` where something for it is not there."
     if absent := [n for n in NEEDED if not find_spec(n)]:
@@ -147,4 +157,8 @@ def mount(
 
 
 if __name__ == '__main__':
-    build(Path(sys.argv[1]))
+    if sys.argv[1] == '--ahead':
+        with tempfile.TemporaryDirectory() as d:
+            build(Path(d) / 'playground')
+    else:
+        build(Path(sys.argv[1]))
