@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from ..base.core import SEEDS, commit, decode_text, generator, home, lines_of, machine, require
 from ..base.notes import quiet
 from ..base.settings import check_settings, setting
+from ..inference import Request
 from .evaluation import digits, markdown
 from .metrics import clustered
 from ..world import probe
@@ -299,8 +300,10 @@ def taken(
     how: Asking,
 ) -> dict:
     "How numbers were taken."
-    own = {k: v for k, v in getattr(pipe, 'defaults', {}).items() if k in ('steps', 'guidance_scale', 'solver')}
-    own |= {k: v for k, v in dict(steps=how.steps, guidance_scale=how.guidance).items() if v is not None}
+    own = {k: v for k, v in dict(steps=how.steps, guidance_scale=how.guidance).items() if v is not None}
+    if hasattr(pipe, 'fill'):
+        r = pipe.fill(Request('a', num_inference_steps=how.steps, guidance_scale=how.guidance))
+        own = dict(steps=r.num_inference_steps, guidance_scale=r.guidance_scale, solver=r.solver)
     used = dict(n=how.n, seed=how.seed, batch=how.batch, pictures=len(verdicts)) | own
     used |= dict(dtype=str(getattr(pipe, 'dtype', '')).removeprefix('torch.'))
     minutes = round((time.monotonic() - began) / 60, 2)
