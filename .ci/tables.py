@@ -109,14 +109,18 @@ def recipe() -> str:
     "The commands that made the shipped weights."
     from minisd.training.config import GONE
 
-    runs, gone = [], set()
+    runs, gone, taught = [], set(), None
     for stage in ('vae', 'clip', 'unet'):
         for k, ran in enumerate(sittings(nano['training'][stage])):
             gone |= {f'`{name}={ran["config"][name]}`' for name in GONE if ran['config'].get(name)}
-            what = f'distill runs/long{k - 1 or ""}' if 'form' in ran['config'] else f'train {stage}'
-            begin = f' --begin runs/long{k - 1 or ""}' * (k > 0 and what.startswith('train'))
-            line = f'minisd {what} --out runs/long{k or ""}{begin} --steps {ran["updates"]}'
-            runs.append(f'{line} --set pictures={ran["config"]["pictures"]} {changes(stage, ran["config"])}'.rstrip())
+            before, out, distilled = f'runs/long{k - 1 or ""}', f'runs/long{k or ""}', 'form' in ran['config']
+            what = f'distill {before} --out {out}' if distilled else f'train {stage} --out {out}'
+            if k and not distilled:
+                what += f' --begin {before}'
+            if distilled:
+                what, taught = what + f' --set begin={taught}' * bool(taught and ran['config'].get('begin')), out
+            line = f'minisd {what} --steps {ran["updates"]} --set pictures={ran["config"]["pictures"]}'
+            runs.append(f'{line} {changes(stage, ran["config"])}'.rstrip())
     commands = '\n'.join(runs)
     lost = f'\n\nOne of them had an option that there is no more: {", ".join(sorted(gone))}.' if gone else ''
     return (

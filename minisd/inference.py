@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from fastcore.basics import patch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .base.core import SEEDS, autocast, check_seed, choice, from_unit, home, number, pick_device, pick_dtype
 from .base.core import read_json, write_json
@@ -272,6 +272,7 @@ class Pipeline:
         self.net, self.device = self.unet, torch.device('cpu')  # net: what is asked for velocities
         self.map = getattr(unet, 'mean', None)  # what is asked for mean velocities, of a `FlowMap`
         self.threads = None  # a number, or None to look at each call
+        self.held = False  # whether weights are held in the precision of matrix products
         self._interrupt, self._hash, self._states = False, {}, {}
         self.to(pick_device(), dtype)
 
@@ -303,6 +304,18 @@ def to(
         ) from None
     self.device, (self.dtype, self.why) = device, (dtype, 'as asked for') if dtype else pick_dtype(device)
     self._states.clear()
+    return self.hold() if self.held else self
+
+
+@patch
+def hold(self: Pipeline) -> Pipeline:
+    "Round the weights of matrix products to `dtype` and hold them so: pictures stay the same, memory is halved."
+    keep = [self.vae, *([self.clip, self.unet.composer] if self.unet.composer else [])]  # what computes in float32
+    skip, products = {m for part in keep for m in part.modules()}, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    for m in {*self.clip.modules(), *self.unet.modules()} - skip:
+        if isinstance(m, products):
+            m.to(self.dtype)
+    self.held = True
     return self
 
 
@@ -344,7 +357,7 @@ def model_hash(self: Pipeline) -> str | None:
 def from_pretrained(
     cls: Pipeline,
     name: str | Path,  # "nano", a folder, or "user/name" on the Hub
-    dtype: torch.dtype | None = None,  # see `to`
+    dtype: torch.dtype | None = None,  # see `to`; bfloat16 or float16: weights are held in it, see `hold`
     torch_dtype: torch.dtype | None = None,  # diffusers' word for `dtype`
     **words,  # of diffusers, see `LOAD_WORDS`; those for the Hub go there
 ) -> Pipeline:
@@ -366,7 +379,7 @@ def from_pretrained(
         Vocabulary.load(folder),
     )
     pipe.name, pipe.folder = str(name) if str(name) in shipped() else folder.resolve().name, folder
-    return pipe
+    return pipe.hold() if (dtype or torch_dtype) in (torch.bfloat16, torch.float16) else pipe
 
 # %% ../nbs/05_inference.ipynb #b2e93d80
 @patch
@@ -378,7 +391,7 @@ def save_pretrained(
     "Write a subfolder a network, tokenizer, `model_index.json`, and `sampling.json` and `words.json` if any."
     folder = home(folder)
     for name in ('vae', 'clip', 'unet'):
-        getattr(self, name).save_pretrained(folder / name, dtype)
+        getattr(self, name).save_pretrained(folder / name, dtype or torch.float32)
     self.tokenizer.save(folder / 'tokenizer.json')
     if self.sampling:
         write_json(folder / 'sampling.json', self.sampling)

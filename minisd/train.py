@@ -868,7 +868,7 @@ PRESETS = dict(
             clip=TrainConfig(),
             unet=TrainConfig(shift=3.0, small_size=256),
         ),
-        Sampling(guidance_scale=4.0, shift=3.0),
+        Sampling(steps=10, guidance_scale=4.0, shift=3.0, guidance_interval=(0.15, 0.85)),
     ),
 )
 

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['SEEDS', 'DTYPES', 'PACKAGE', 'WEIGHTS', 'FULL', 'NO_LOCKS', 'NO_GUARD', 'MARKS', 'choice', 'said', 'number',
-           'require', 'check_seed', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'autocast', 'attention_kernel',
-           'to_unit', 'from_unit', 'psnr', 'generator', 'home', 'plain_path', 'DiskFull', 'is_full', 'one_line_if_full',
-           'beside', 'flush', 'write_atomic', 'take_name', 'write_new', 'write_json', 'holder', 'ended', 'owned',
-           'on_signals', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of', 'to_dict',
-           'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'commit', 'count_params']
+           'require', 'check_seed', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'autocast', 'as_held',
+           'attention_kernel', 'to_unit', 'from_unit', 'psnr', 'generator', 'home', 'plain_path', 'DiskFull', 'is_full',
+           'one_line_if_full', 'beside', 'flush', 'write_atomic', 'take_name', 'write_new', 'write_json', 'holder',
+           'ended', 'owned', 'on_signals', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of',
+           'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'commit',
+           'count_params']
 
 # %% ../../nbs/base/core.ipynb #9efe8d5d
 import codecs, errno, json, os, platform, re, signal, subprocess, threading
@@ -136,6 +137,14 @@ def autocast(
 ):  # a context manager
     "`torch.autocast`, or nothing for float32."
     return nullcontext() if dtype == torch.float32 else torch.autocast(torch.device(device).type, dtype)
+
+
+def as_held(
+    net: nn.Module,  # on one device
+):  # a context manager
+    "Autocast to the precision in which a network's weights are held."
+    weights = list(net.parameters())
+    return autocast(weights[0].device, min((p.dtype for p in weights), key=lambda dtype: dtype.itemsize))
 
 
 def attention_kernel(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base.core import WEIGHTS, choice, generator, number, to_unit
+from ..base.core import WEIGHTS, as_held, choice, generator, number, to_unit
 from ..base.viz import to_pil
 from ..clip import CLIP, Tokenizer
 from .metrics import embed_texts, mean_error
@@ -46,7 +46,10 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = to_unit(images) if images.dtype == torch.uint8 else 2 * images - 1
         x = x.to(self.clip.logit_scale.device)
-        return self.clip.encode_image(x) if self.kind == 'embedding' else self.clip.image(x)[:, 1:].float().mean(1)
+        with as_held(self.clip):
+            if self.kind == 'embedding':
+                return self.clip.encode_image(x).float()
+            return self.clip.image(x)[:, 1:].float().mean(1)
 
     def all(self, images: Tensor, batch: int = 128) -> Tensor:  # (n, d) on the CPU
         "Features of many pictures."

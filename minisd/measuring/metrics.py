@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..base.core import autocast, choice, from_unit, generator, psnr, to_unit
+from ..base.core import as_held, autocast, choice, from_unit, generator, psnr, to_unit
 from ..world.scenes import BETWEEN, FIRST, KINDS, TERRAINS, TIMES, WEATHERS, scene_of
 
 # %% ../../nbs/measuring/metrics.ipynb #98f6fa71
@@ -145,7 +145,8 @@ def embed_images(
 ) -> Tensor:  # (n, d), of length 1, on the CPU
     "What the image tower makes of pictures."
     device = clip.logit_scale.device
-    return torch.cat([clip.encode_image(to_unit(b.to(device))).cpu() for b in images.split(batch)])
+    with as_held(clip):
+        return torch.cat([clip.encode_image(to_unit(b.to(device))).float().cpu() for b in images.split(batch)])
 
 
 @torch.no_grad()
@@ -156,8 +157,9 @@ def embed_texts(
     batch: int = 128,
 ) -> Tensor:  # (n, d), of length 1, on the CPU
     "What the text tower makes of captions."
-    encode = lambda part: clip.encode_text(*(v.to(clip.logit_scale.device) for v in tok(part)))[1].cpu()
-    return torch.cat([encode(texts[i : i + batch]) for i in range(0, len(texts), batch)])
+    encode = lambda part: clip.encode_text(*(v.to(clip.logit_scale.device) for v in tok(part)))[1].float().cpu()
+    with as_held(clip):
+        return torch.cat([encode(texts[i : i + batch]) for i in range(0, len(texts), batch)])
 
 
 def recall(

@@ -6,7 +6,8 @@
 __all__ = ['FLOW_MAP', 'FILES', 'DistillConfig', 'distill_recipe', 'check_teacher', 'DistillJob', 'null_states', 'velocities',
            'padded', 'solve', 'solutions', 'map_batches', 'parts_of', 'precise', 'step_loss', 'solved_loss',
            'anchor_loss', 'map_loss', 'fixed_noise', 'given', 'usual', 'in_jumps', 'taught', 'map_validate',
-           'map_preview', 'map_network', 'publish_map', 'begin_job', 'copy_teacher', 'own_sampling', 'distill']
+           'map_preview', 'map_network', 'publish_map', 'begin_jumps', 'begin_job', 'copy_teacher', 'own_sampling',
+           'distill']
 
 # %% ../../nbs/sampling/distill.ipynb #0061e8b3
 import math, shutil, time
@@ -34,6 +35,7 @@ from ..training.config import TrainConfig
 from ..training.data import Maker, batch_indices
 from ..training.folder import fits, kept, open_run, place, plain_data, room
 from ..training.layouts import check_layout, compose
+from ..training.parts import find_model, load_part
 from ..training.run import to_device
 from ..unet import ModelConfig, UNet, UNetConfig
 
@@ -335,6 +337,20 @@ FLOW_MAP = Stage(
 )
 
 # %% ../../nbs/sampling/distill.ipynb #23271223
+def begin_jumps(
+    model: FlowMap,  # changed in place
+    name: str,  # of the model to begin with
+) -> FlowMap:
+    "Take what another model's map has learnt of lengths and scales; `ValueError` if it has no map of this shape."
+    was = load_part(find_model(name), 'unet')
+    require(isinstance(was, FlowMap), f'begin={name}: it has no flow map to begin with: leave begin=… out')
+    embeds = {k: v for k, v in was.state_dict().items() if k.startswith(('length.', 'scale.'))}
+    c, d = model.cfg.channels, was.cfg.channels
+    require(c == d, f'begin={name}: its flow map has {d} channels, and the teacher {c}: leave begin=… out')
+    model.load_state_dict(model.state_dict() | embeds)
+    return model
+
+
 def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Sampling) -> DistillJob:
     "A flow map with its teacher's weights, and what it learns from."
     if cfg.composed:
@@ -346,6 +362,8 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
     torch.manual_seed(cfg.seed)
     taught = dict(steps=cfg.map_steps, guidance=tuple(cfg.map_guidance), interval=interval)
     model, parts = FlowMap.of(pipe.unet, **taught), dict(vae=pipe.vae, clip=pipe.clip, tok=pipe.tokenizer)
+    if cfg.begin:
+        begin_jumps(model, cfg.begin)
     ids, mask = (v.to(pipe.device) for v in pipe.tokenizer(['']))
     with torch.no_grad():
         null = pipe.clip.encode_text(ids, mask)[0].float(), mask

@@ -26,7 +26,7 @@ from ..base.vocabulary import ENDINGS, LITTLE, NEAR, ODD, SHOWN, WORDS_FILE
 from ..clip import CLIP
 from ..flow import guided, jump, mapped, solver_label
 from ..inference import Pipeline, Request
-from ..training.layouts import GUIDANCE, STEPS, in_rows, layout_noise
+from ..training.layouts import GUIDANCE, STEPS, TRIES, TURN, in_rows, layout_noise
 from ..unet import UNet, layout_width
 from ..vae import VAE
 
@@ -225,6 +225,7 @@ def manifest(
 ) -> dict:
     "What a program must know of the files."
     cfg, read = pipe.unet.cfg, {f.name: f.read_bytes() for f in files}
+    how = dict(steps=STEPS, guidance=GUIDANCE, tries=TRIES, turn=TURN)  # a layout is composed
     return dict(
         format=1,
         model=pipe.name,
@@ -234,9 +235,7 @@ def manifest(
         tokens=pipe.tokenizer.length,
         states=[pipe.tokenizer.length + pipe.clip.cfg.slots, cfg.ctx_dim],
         shift=pipe.defaults['shift'],
-        layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), steps=STEPS, guidance=GUIDANCE)
-        if cfg.layout
-        else None,
+        layout=dict(shape=list(cfg.layout), width=layout_width(cfg.layout), **how) if cfg.layout else None,
         map=dict(steps=cfg.steps, guidance=list(cfg.guidance), interval=list(cfg.interval)) if pipe.map else None,
         solvers={n: solver_label(n) for n in ('fitted', 'ab2', *([jump.name] if pipe.map else []))},
         settings=settings_of(pipe),

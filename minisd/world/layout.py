@@ -17,7 +17,7 @@ HEIGHT = dict(
     **dict(cat=0.25, dog=0.25, horse=0.35, car=0.165, windmill=0.44, tent=0.22, flower=0.28, snowman=0.33),
 )
 REACH = dict(
-    **dict(cabin=0.44, boat=0.4, tree=0.34, tower=0.18, balloon=0.35, bird=0.66, deer=0.45, person=0.31),
+    **dict(cabin=0.44, boat=0.4, tree=0.34, tower=0.18, balloon=0.35, bird=0.66, deer=0.51, person=0.31),
     **dict(cat=0.47, dog=0.58, horse=0.52, car=0.98, windmill=0.42, tent=0.75, flower=0.32, snowman=0.46),
 )
 FAR = 0.62  # height of a far subject against a near one

@@ -563,12 +563,12 @@ def side_of_land(talk: Talk, g: Group, phrase: str) -> str:
 
 # %% ../../nbs/world/phrases.ipynb #96ac2e3b
 def relations_of(a: Subject, b: Subject) -> list[str]:
-    "What can be said of one thing towards another."
+    "What can be said of one thing towards another, as often as it is to be chosen."
     ia, ib, out = SIDES.index(a.side), SIDES.index(b.side), []
     if ia != ib:
         out += ['left of' if ia < ib else 'right of'] * 2
     if a.depth != b.depth and (a.kind in FLYING) == (b.kind in FLYING) and abs(ia - ib) < 2:
-        out += ['in front of' if a.depth == 'near' else 'behind'] * 2
+        out += ['in front of' if a.depth == 'near' else 'behind'] * 12
     if (a.kind in FLYING) != (b.kind in FLYING) and abs(ia - ib) < 2:
         high = a.kind in FLYING
         out += ['above' if high else 'below']
@@ -632,7 +632,7 @@ def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A ph
     single = [g for g in named if len(g.members) == 1]
     by_side = {g.first.side: g for g in single}
     clear = len({g.first.kind for g in single}) == len(single) == len(groups)
-    if clear and len(by_side) == 3 == len(single) and talk.maybe(0.5):
+    if clear and len(by_side) == 3 == len(single) and talk.maybe(0.9):
         a, b, c = by_side['center'], *shuffled(talk.rng, [by_side['left'], by_side['right']])
         return told_between(talk, a, b, c), []
     a, b = named[:2]
@@ -674,7 +674,7 @@ def chained(talk: Talk, groups: list[Group]) -> str:
 def subjects_in_words(talk: Talk) -> str:
     "Everything that stands in the scene; '' where there is nothing."
     groups, parts = groups_of(talk), []
-    if len(groups) > 1 and not talk.all and talk.maybe(0.5):
+    if len(groups) > 1 and not talk.all and talk.maybe(0.7):
         phrase, left = (chained(talk, groups), []) if talk.maybe(0.3) else ('', groups)
         if not phrase:
             phrase, left = related(talk, groups)

@@ -194,11 +194,10 @@ def likely_kinds(
     weather: str,  # In which weather
 ) -> dict[str, float]:  # By kind
     "How likely each kind is there: things prefer to be where they belong."
-    likes = dict.fromkeys(KINDS, 1.0)
-    likes |= dict(boat=3.0, bird=1.5) if terrain in WET else dict(boat=0.35)
-    if terrain in WET:
-        likes |= dict(car=0.5, horse=0.6, windmill=0.6, flower=0.6)
-    return likes | dict(snowman=2.5 if weather == 'snow' else 0.7)
+    likes = dict.fromkeys(KINDS, 0.13 if terrain in WET else 1.0)
+    likes |= dict(boat=3.0, bird=1.5, balloon=1.0) if terrain in WET else dict(boat=0.35)
+    likes['snowman'] *= 2.5 if weather == 'snow' else 0.7
+    return likes
 
 # %% ../../nbs/world/scenes.ipynb #f980b18a
 def draw_kinds(
@@ -222,9 +221,13 @@ def draw_places(
 ) -> list[tuple[str, str]]:  # A side and a depth each
     "Places of the subjects, all different; what is behind another can be seen."
     every = [(side, depth) for side in SIDES for depth in DEPTHS]
+    beside = [(a, b) for a in SIDES for b in SIDES if {a, b} != {SIDES[0], SIDES[-1]}]
+    deep = len(kinds) == 2 and rng.random() < 0.4  # one in front of the other
     for _ in range(200):
         if len(kinds) == 1:
             places = [(pick(rng, SIDES), 'near' if rng.random() < 0.65 else 'far')]
+        elif deep:
+            places = shuffled(rng, list(zip(pick(rng, beside), DEPTHS)))
         else:
             places = shuffled(rng, every)[: len(kinds)]
         at = dict(zip(places, kinds))

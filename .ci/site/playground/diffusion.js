@@ -190,6 +190,13 @@ export function settled(rows, { shape: [, kinds, colors], width }) {
   return out;
 }
 
+// Whether row r stands where one before it does: each third of the picture has room for one near and one far.
+export function taken(rows, r, { width }) {
+  const at = k => k * width + width - 4, side = k => Math.floor(3 * (rows[at(k)] / 4 + 0.5)), there = k => rows[k * width] > 0;
+  const same = k => there(k) && side(k) === side(r) && rows[at(k) - 1] === rows[at(r) - 1];
+  return there(r) && Array.from({ length: r }, (_, k) => k).some(same);
+}
+
 // Whether both velocities, with the prompt and without it, are asked for at a time.
 export function isGuided({ scale, interval: [lo, hi] }, t) {
   return scale !== 1 && ((lo <= t && t < hi) || (t === hi && hi === 1));

@@ -1,6 +1,6 @@
 // Draws in a thread of its own, so that the page never waits. Messages in: open, draw, cancel; out: see `post`.
 
-import { ab2, combine, isGuided, plan, preview, randn, settled, timeGrid, toBytes } from './diffusion.js';
+import { ab2, combine, isGuided, plan, preview, randn, settled, taken, timeGrid, toBytes } from './diffusion.js';
 import { bytes, engineHere, listed, tidy, unpacked } from './files.js';
 import { Tokenizer } from './tokenizer.js';
 
@@ -87,14 +87,18 @@ async function compose(said, noise) {
   const start = Float32Array.from({ length: n * width }, (_, i) => noise[i % noise.length]);
   const rows = Float32Array.from(start, (_, i) => i % width ? 0 : -1);  // none is there yet
   for (let r = 0; r < n && (!r || rows[(r - 1) * width] > 0); r++) {  // a row after the other; after an empty one, none
-    const step = ab2(), known = ['float32', twice(rows), [2, ...shape]];
-    let x = start;
-    for (let i = 0; i < layout.steps; i++) {
-      const v = await ask('composer', { ...question(twice(x), shape, times[i], said, 2, 0), known });
-      const guided = combine(v.subarray(0, x.length), v.subarray(x.length), layout.guidance);
-      x = step(x, guided, times[i], times[i + 1]);
+    const known = ['float32', twice(rows), [2, ...shape]];
+    for (let k = 0, again = true; again && k < layout.tries; k++) {  // once more, while another stands there
+      const turned = i => i - i % width + (i % width + k * (width - layout.turn)) % width, step = ab2();
+      let x = Float32Array.from(start, (_, i) => start[turned(i)]);
+      for (let i = 0; i < layout.steps; i++) {
+        const v = await ask('composer', { ...question(twice(x), shape, times[i], said, 2, 0), known });
+        const guided = combine(v.subarray(0, x.length), v.subarray(x.length), layout.guidance);
+        x = step(x, guided, times[i], times[i + 1]);
+      }
+      rows.set(settled(x, layout).subarray(r * width, (r + 1) * width), r * width);
+      again = taken(rows, r, layout);
     }
-    rows.set(settled(x, layout).subarray(r * width, (r + 1) * width), r * width);
   }
   return { rows, shape };
 }
