@@ -9,7 +9,7 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
            'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
            'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
-           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
+           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'own_words', 'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -29,7 +29,7 @@ from .base.core import machine, number, pick_device, pick_dtype, psnr, read_json
 from .base.core import to_unit, write_atomic, write_json
 from .base.settings import check_settings, setting
 from .base.viz import grid, in_notebook
-from .base.vocabulary import Vocabulary
+from .base.vocabulary import WORDS_FILE, Vocabulary
 from .clip import CLIP, CrossAttention, Tokenizer, clip_loss
 from .flow import SOLVERS, drop_condition, flow_loss, path, sample, sample_time
 from .pictures.augment import augment, draw_augmentation
@@ -902,16 +902,31 @@ def unlaid(mc: ModelConfig) -> ModelConfig:
     return replace(mc, unet=replace(mc.unet, layout=()))
 
 
+def own_words(make: Maker):
+    "Let the tokenizer that prepared data brings take the place of one that was taken over with another model."
+    files = [f / 'tokenizer.json' for f in (make.out, Path(make.data))]
+    if (
+        make.procs.is_main_process
+        and all(f.is_file() for f in files)
+        and files[0].read_bytes() != files[1].read_bytes()
+    ):
+        files[0].unlink()
+        (make.out / WORDS_FILE).unlink(missing_ok=True)
+    make.procs.wait_for_everyone()
+
+
 def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) -> StageJob:
     "Load what the stage stands on, make what it learns from, and begin its model."
     needs, size = stage.needs(cfg), make.mc.vae.image_size
     parts = {name: part(name, make.out) for name in STAGES if name in needs}
     train, val = make.pairs(cfg)
+    if stage.name == 'clip' and not (make.out / 'checkpoints' / 'clip').is_dir():
+        own_words(make)
     tok = make.tokenizer(cfg) if 'tok' in needs else None
     torch.manual_seed(cfg.seed)
     new = stage.begin(make.mc, tok)
     if cfg.begin:
-        begin_with(new, stage.name, cfg.begin)
+        begin_with(new, stage.name, cfg.begin, tok)
     job = StageJob(cfg, new, train, val, tok=tok, sampling=sampling, **parts)
     if not job.streamed and (sides := stage.sides(cfg, size)):
         job.latents = make.latents(job.vae, cfg, sides)

@@ -117,19 +117,30 @@ def begin_with(
     model: nn.Module,  # a new VAE, CLIP or UNet
     part: str,  # which of them
     name: str,  # of the model to begin with
+    tok: Tokenizer | None = None,  # what ids mean to a new CLIP; None: the same as to that model's
 ) -> nn.Module:  # the same, with weights
     """Give a part a model's weights; `ValueError` in one line for another shape.
 
     Only one of them may have layouts, and of a flow map's weights those of a UNet are taken.
+    A CLIP with another tokenizer gets the embeddings of the tokens that both know; the others stay new.
     """
-    was = load_part(find_model(name), part)
-    same = vars(model.cfg).keys() - {'layout', 'dropout'}
+    folder = find_model(name)
+    was = load_part(folder, part)
+    words = part == 'clip' and tok is not None
+    same = vars(model.cfg).keys() - {'layout', 'dropout', 'vocab_size' if words else ''}
     ours, theirs = ({k: getattr(m.cfg, k, None) for k in same} for m in (model, was))
     if ours != theirs:
         diff = ', '.join(f'{k} {theirs[k]} instead of {v}' for k, v in ours.items() if theirs[k] != v)
         raise ValueError(f'begin={name}: its {part} is of another shape ({diff}): choose the preset it was made with')
-    own = model.state_dict()
-    model.load_state_dict(own | {k: v for k, v in was.state_dict().items() if k in own})
+    own, got = model.state_dict(), was.state_dict()
+    if words:
+        known = Tokenizer.load(folder / 'tokenizer.json').tok.get_vocab()
+        both = [(i, known[token]) for token, i in tok.tok.get_vocab().items() if token in known]
+        here, there = zip(*both)
+        rows = own['text.token.weight'].clone()
+        rows[[*here]] = got['text.token.weight'][[*there]]
+        got['text.token.weight'] = rows
+    model.load_state_dict(own | {k: v for k, v in got.items() if k in own})
     return model
 
 # %% ../../nbs/training/parts.ipynb #55c55365
