@@ -9,7 +9,7 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
            'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
            'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
-           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'own_words', 'make_job', 'run_stage', 'train']
+           'publish_pipeline', 'Preset', 'recipe', 'own_words', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -885,6 +885,19 @@ def recipe(
     polish = 0 if stage == 'unet' and not told.get('composed', was['composed']) else int(share * was['polish'])
     return from_dict(TrainConfig, was | dict(polish=polish) | told)
 
+# %% ../nbs/04_train.ipynb #0d5a11e1
+def own_words(make: Maker):
+    "Let the tokenizer that prepared data brings take the place of one that was taken over with another model."
+    files = [f / 'tokenizer.json' for f in (make.out, Path(make.data))]
+    if (
+        make.procs.is_main_process
+        and all(f.is_file() for f in files)
+        and files[0].read_bytes() != files[1].read_bytes()
+    ):
+        files[0].unlink()
+        (make.out / WORDS_FILE).unlink(missing_ok=True)
+    make.procs.wait_for_everyone()
+
 # %% ../nbs/04_train.ipynb #28f067a7
 def part(
     name: str,  # of the stage that makes it
@@ -900,19 +913,6 @@ def part(
 def unlaid(mc: ModelConfig) -> ModelConfig:
     "The models of pictures whose layouts nobody knows."
     return replace(mc, unet=replace(mc.unet, layout=()))
-
-
-def own_words(make: Maker):
-    "Let the tokenizer that prepared data brings take the place of one that was taken over with another model."
-    files = [f / 'tokenizer.json' for f in (make.out, Path(make.data))]
-    if (
-        make.procs.is_main_process
-        and all(f.is_file() for f in files)
-        and files[0].read_bytes() != files[1].read_bytes()
-    ):
-        files[0].unlink()
-        (make.out / WORDS_FILE).unlink(missing_ok=True)
-    make.procs.wait_for_everyone()
 
 
 def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) -> StageJob:
