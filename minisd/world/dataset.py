@@ -23,7 +23,7 @@ from .phrases import STYLES, Caption
 from .scenes import BETWEEN, FIRST, Scene, check, scene_of
 
 # %% ../../nbs/world/dataset.ipynb #8bce3468
-WORLD_VERSION = 5  # of everything that a picture's pixels and captions depend on
+WORLD_VERSION = 6  # of everything that a picture's pixels and captions depend on
 
 
 def _pixels(index: int, size: int) -> np.ndarray:

@@ -9,10 +9,10 @@ __all__ = ['TIME', 'PLACE', 'LAND', 'WEATHER', 'ONLY', 'LOOKS', 'IT_IS', 'IT_IS_
            'words', 'table', 'Talk', 'article', 'join', 'Group', 'shared', 'groups_of', 'singly', 'noun_of', 'counted',
            'behind_noun', 'noun_phrase', 'apart', 'one_and_other', 'some_of_a_kind', 'said_of', 'side_of_land',
            'relations_of', 'ref_of', 'plain', 'told_relation', 'verb_of', 'told_between', 'related', 'chained',
-           'subjects_in_words', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words', 'hour_in_words',
-           'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords', 'side_by_side',
-           'empty_scene', 'gone_of', 'several', 'denied', 'dressed', 're_opens', 'Caption', 'tell', 'short_caption',
-           'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown', 'held_phrases']
+           'subjects_in_words', 'unexpected', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words',
+           'hour_in_words', 'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords',
+           'side_by_side', 'empty_scene', 'gone_of', 'several', 'denied', 'dressed', 're_opens', 'Caption', 'tell',
+           'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown', 'held_phrases']
 
 # %% ../../nbs/world/phrases.ipynb #24bf8157
 import random
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from fastcore.basics import patch
 
 from .asks import ANIMALS, Ask, Thing
-from .scenes import FLYING, KINDS, SIDES, WEATHERS, Scene, Subject, check, pick, shuffled, usual
+from .scenes import FLYING, KINDS, SIDES, WEATHERS, WET, Scene, Subject, check, pick, shuffled, usual
 
 # %% ../../nbs/world/phrases.ipynb #13384ba2
 class Words(NamedTuple):
@@ -690,12 +690,18 @@ def subjects_in_words(talk: Talk) -> str:
     )
 
 # %% ../../nbs/world/phrases.ipynb #d1d7894d
+def unexpected(scene: Scene) -> bool:
+    "Whether something stands where nobody expects it: on the water what can't swim, or a boat on dry land."
+    afloat = {s.kind == 'boat' for s in scene.subjects if s.kind not in FLYING}
+    return (scene.terrain not in WET) in afloat
+
+
 def choose_frame(talk: Talk):
     "What of time, terrain and weather is said."
     scene = talk.scene
     chances = dict(
         time=0.25 if scene.time == 'noon' else 0.72,
-        terrain=0.68,
+        terrain=1.0 if unexpected(scene) else 0.68,
         weather=0.12 if scene.weather == 'clear' else 0.94,
     )
     for f, p in chances.items():
