@@ -636,7 +636,7 @@ def draw_layouts(
     noise, when = torch.randn(b, k, *layouts.shape[1:], generator=gen), sample_time(b * k, 'uniform', 1.0, gen)
     return dict(layout=layouts, told=layouts * told[:, None, None], rows0=noise, when=when.view(b, k))
 
-
+# %% ../nbs/04_train.ipynb #f1645940
 def keep(net: nn.Module, more: list, *args) -> Tensor:
     "The velocity of a `UNetTrainer`; that of layouts is kept aside."
     v, composed = net(*args)
@@ -932,7 +932,7 @@ def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) ->
         job.latents = make.latents(job.vae, cfg, sides)
     return job
 
-
+# %% ../nbs/04_train.ipynb #619b3bcd
 def run_stage(
     stage: Stage,
     cfg: TrainConfig,

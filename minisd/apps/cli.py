@@ -871,7 +871,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
         raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
     train(**options, anyway=anyway, **more | read_with(data, reading))
 
-
+# %% ../../nbs/apps/cli.ipynb #cadf957e
 @command(OWN, 'minisd distill runs/nano --out runs/map --minutes 60', more=distill_choices, reading=SOURCE)
 def distill(  # noqa: PLR0913, its parameters are the command's options
     model: str,  # the teacher: a shipped model, a folder, or user/name on the Hub
@@ -1124,7 +1124,7 @@ def typed_behind(option: str, args: list[str]) -> str | None:  # None: it isn't 
         if name == option:
             return value if gap else following
 
-
+# %% ../../nbs/apps/cli.ipynb #23b150fd
 def in_words(m: re.Match, args: list[str]) -> str:
     "What an option of another kind must be."
     option = m[1].replace("'", '')
@@ -1137,7 +1137,7 @@ def too_many(m: re.Match, context) -> str:  # of the command, as typer has it
     names = [p.name.upper() for p in context.command.params if p.param_type_name == 'argument']
     says = f'{context.info_name} takes {" and ".join(names) or "options only"}, and {m[1]!r} is left over'
     says += ': what has several words stands in quotes' * bool(names)
-    return says + ', and several prompts in a .txt file, one a line' * ('PROMPT' in names)
+    return says + ', several prompts in a .txt file, one a line' * ('PROMPT' in names)
 
 
 def error_line(

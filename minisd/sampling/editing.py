@@ -188,7 +188,7 @@ def moved_into(
     box = to_box(torch.cat([start + scale * (middle - first), scale * side], -1))
     return torch.where(there, torch.cat([layout[..., :-BOX], box], -1), layout)
 
-
+# %% ../../nbs/sampling/editing.ipynb #b094d9fd
 @torch.no_grad()
 def inpaint(
     pipe: Pipeline,

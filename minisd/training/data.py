@@ -90,7 +90,7 @@ def load_pairs(
     slips = (SLIPS, UNKNOWN), (0.0, 0.0)
     return tuple(Pairs(w.images(), *world_texts(w, variants, *p), numbers(w)) for w, p in zip(sets, slips))
 
-
+# %% ../../nbs/training/data.ipynb #e0d7491c
 def world_texts(
     world: World,
     variants: int,  # captions a picture

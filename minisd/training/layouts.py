@@ -100,7 +100,7 @@ def taken(
     same = (side(row) == side(rows)) & (row[..., -BOX - 1] == rows[..., -BOX - 1])
     return (same & (row[..., 0] > 0) & (rows[..., 0] > 0)).any(1)
 
-
+# %% ../../nbs/training/layouts.ipynb #1afda53b
 def in_rows(
     net: Callable,  # net(x, t, ctx, mask, known) -> velocity, a `Composer`
     noise: Tensor,  # (b, things, width)

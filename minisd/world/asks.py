@@ -192,7 +192,7 @@ def related(
         )
     return all(holds(name, x, [y]) for x in of(a) for y in of(b) if x != y)
 
-
+# %% ../../nbs/world/asks.ipynb #ad075603
 def judge(
     ask: Ask,  # What is demanded
     reading: Reading,  # What is seen
