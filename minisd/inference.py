@@ -82,7 +82,7 @@ def check_prompts(name: str, prompts) -> str | tuple[str, ...]:
 
 
 def check_guidance(name: str, w) -> float:
-    "A guidance scale; a `ValueError` for one that is neither."
+    "A guidance scale as a number; `ValueError` unless it is 0 or from 1 to 100."
     if 0 < (w := number(name, w, 0, 100)) < 1:
         raise ValueError(
             f'{name} is {w}: it must be 0, which ignores the prompt, or from 1, which means no guidance, to 100'

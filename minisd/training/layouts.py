@@ -62,7 +62,7 @@ def label_layouts(
 # %% ../../nbs/training/layouts.ipynb #ef9e1cf8
 STEPS = 8  # in which a row of a layout is composed
 GUIDANCE = 3.0  # towards the caption, and away from the other
-FINE = 32  # parts of a unit that boxes are rounded to: their middles to 1/128 of the picture
+FINE = 32  # parts of a unit that boxes are rounded to: middles to 1/128 of the picture, sides to 1/256
 TRIES, TURN = 4, 7  # at a thing, while it stands where another does; by so much its noise is turned for the next
 
 
