@@ -153,7 +153,7 @@ def folder_pairs(
         raise ValueError(
             f'{folder.source.spec}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for '
             f'validation at a share of {holdout:g}, and training needs some, too: '
-            f'choose a {"smaller" if parts["validation"] else "larger"} share (holdout)'
+            f'choose a {"smaller" if parts["validation"] else "larger"} share (--set holdout=…)'
         )
     return some_pairs(folder, parts['train'], variants), some_pairs(
         folder, ranked(folder, parts['validation']), variants

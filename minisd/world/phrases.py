@@ -812,7 +812,7 @@ def sentences(talk: Talk, subs: str) -> str:
             (alone if said else rest).append(talk.word((row if said else dict(weather=WEATHER, time=TIME)[f])[told[f]]))
     rest += [talk.word(PLACE[told['terrain']])] if 'terrain' in told else []
     kind, n = talk.things[0].kind, sum(t.count for t in talk.things)
-    one = n == 1 and kind in VERBS or n == 1
+    one = n == 1
     verb = pick(talk.rng, VERBS.get(kind, 'stands, is').split(', ')) if one else ''
     opening = f'{subs} {verb}' if one and talk.maybe(0.5) and rest else f'there {"is" if n == 1 else "are"} {subs}'
     return '. '.join([' '.join([opening, *shuffled(talk.rng, rest)]), *shuffled(talk.rng, alone)])
