@@ -63,7 +63,7 @@ def label_layouts(
 STEPS = 8  # in which a row of a layout is composed
 GUIDANCE = 3.0  # towards the caption, and away from the other
 FINE = 32  # parts of a unit that boxes are rounded to: middles to 1/128 of the picture, sides to 1/256
-TRIES, TURN = 4, 7  # at a thing, while it stands where another does; by so much its noise is turned for the next
+TRIES, TURN = 4, 7  # drawings of a thing, at most; numbers by which its noise is turned for the next one
 
 
 def layout_noise(
