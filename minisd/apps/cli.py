@@ -910,6 +910,7 @@ def draw_curves(
     out: Path | None = None,  # picture to write; None: curves.png in that folder, drawn anew
 ):
     "Draw losses, learning rate, gradient norm and speed of a run from its logs."
+    import matplotlib.pyplot as plt
     from minisd.base.core import home, write_atomic, write_new
     from minisd.base.viz import run_curves
 
@@ -917,6 +918,7 @@ def draw_curves(
     fig = run_curves(home(run))
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
+    plt.close(fig)  # nobody else shall show it
 
 # %% ../../nbs/apps/cli.ipynb #559ddb76
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
