@@ -120,9 +120,9 @@ def recipe() -> str:
             if distilled:
                 what, taught = what + f' --set begin={taught}' * bool(taught and ran['config'].get('begin')), out
             line = f'minisd {what} --steps {ran["updates"]} --set pictures={ran["config"]["pictures"]}'
-            runs.append(f'{line} {changes(stage, ran["config"])}'.rstrip())
-    commands = '\n'.join(runs)
-    lost = f'\n\nOne of them had an option that there is no more: {", ".join(sorted(gone))}.' if gone else ''
+            runs.append((k, f'{line} {changes(stage, ran["config"])}'.rstrip()))
+    commands = '\n'.join(line for _, line in sorted(runs, key=lambda r: r[0]))  # a model whole, then the next
+    lost = f'\n\nOne of them had an option that no longer exists: {", ".join(sorted(gone))}.' if gone else ''
     return (
         f'The shipped weights are the preset\'s, stage by stage, longer and on more pictures; this takes '
         f'{nano["training"]["minutes"]:.0f} minutes on {on(nano["training"]["machine"])}:\n\n'
@@ -357,7 +357,7 @@ def apart() -> str:
 
     told = dict(
         most='no value is off by more than {0:g} of 255 levels',
-        mean='the mean difference of a picture is at most {0:g} levels of 255',
+        mean='the mean difference of a picture is at most {0:g} of 255 levels',
     )
     rows = []
     for dtype, k, limit in [(dtype, k, v) for dtype, limits in APART.items() for k, v in limits.items()]:

@@ -8,6 +8,7 @@ __all__ = ['Tokenizer', 'CLIPConfig', 'key_mask', 'SelfAttention', 'Block', 'Nei
 
 # %% ../nbs/01_clip.ipynb #00e6fb48
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Tokenizer:
 @patch(cls_method=True)
 def train(
     cls: Tokenizer,
-    texts,  # an iterable of captions
+    texts: Iterable[str],  # captions
     vocab_size: int = 49408,  # at most so many tokens, special ones counted
     length: int = 77,  # tokens a caption, start and end counted
 ) -> Tokenizer:
@@ -290,26 +291,6 @@ class CLIP(Pretrained, nn.Module):
         states = self.text(ids, mask).float()
         return states, F.normalize(states[:, 0], dim=-1)
 
-    def context(
-        self,
-        ids: Tensor,  # (b, n) int64
-        mask: Tensor,  # (b, n) bool, True where there is a token
-    ) -> tuple[Tensor, Tensor]:  # states (b, m, d) and their mask (b, m), m the longest caption's length and the slots
-        "What the UNet reads of captions: the states of all their tokens, and the slots."
-        n = int(mask.sum(1).max())
-        return self.with_slots(self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n])
-
-    def with_slots(
-        self,
-        states: Tensor,  # (b, n, d) of tokens
-        mask: Tensor,  # (b, n) bool, True where there is a token
-    ) -> tuple[Tensor, Tensor]:  # (b, n + slots, d) and (b, n + slots) bool
-        "States with the slots behind them."
-        if self.slots is None:
-            return states, mask
-        slots = self.slots(states, mask).float()
-        return torch.cat([states, slots], 1), torch.cat([mask, mask.new_ones(slots.shape[:2])], 1)
-
     def encode_image(
         self,
         x: Tensor,  # (b, 3, H, W) in [−1, 1]
@@ -320,6 +301,30 @@ class CLIP(Pretrained, nn.Module):
     def forward(self, x: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         "Pooled embeddings of pictures and of texts, each (b, d)."
         return self.encode_image(x), self.encode_text(ids, mask)[1]
+
+# %% ../nbs/01_clip.ipynb #0af0edf1
+@patch
+def context(
+    self: CLIP,
+    ids: Tensor,  # (b, n) int64
+    mask: Tensor,  # (b, n) bool, True where there is a token
+) -> tuple[Tensor, Tensor]:  # states (b, m, d) and their mask (b, m), m the longest caption's length and the slots
+    "What the UNet reads of captions: the states of all their tokens, and the slots."
+    n = int(mask.sum(1).max())
+    return self.with_slots(self.encode_text(ids[:, :n], mask[:, :n])[0], mask[:, :n])
+
+
+@patch
+def with_slots(
+    self: CLIP,
+    states: Tensor,  # (b, n, d) of tokens
+    mask: Tensor,  # (b, n) bool, True where there is a token
+) -> tuple[Tensor, Tensor]:  # (b, n + slots, d) and (b, n + slots) bool
+    "States with the slots behind them."
+    if self.slots is None:
+        return states, mask
+    slots = self.slots(states, mask).float()
+    return torch.cat([states, slots], 1), torch.cat([mask, mask.new_ones(slots.shape[:2])], 1)
 
 # %% ../nbs/01_clip.ipynb #a9538406
 def clip_loss(

@@ -253,7 +253,7 @@ def ab3(velocity: Callable, x: Tensor, t: float, u: float, past: list) -> Tensor
     return adams_bashforth(3, velocity, x, t, u, past)
 
 # %% ../nbs/03_flow.ipynb #be8205e3
-def log_snr(t: float) -> float:  # −inf at 0, inf at 1
+def log_snr(t: float) -> float:  # t in [0, 1]; −inf at 0, inf at 1
     "log(t/(1 − t)), the logarithm of signal over noise."
     return math.log(t / (1 - t)) if 0 < t < 1 else math.copysign(math.inf, t - 0.5)
 
@@ -352,7 +352,7 @@ def drop_condition(
 def fine_states(
     velocity: Callable,  # velocity(x, t)
     x: Tensor,  # (b, ...) noise
-    steps: int = 100,
+    steps: int = 100,  # 1 to 1000, of two evaluations each
 ) -> Tensor:  # (steps + 1, b, ...) states at the times i/steps
     "States of a fine solution, by Heun's method."
     return torch.stack([x, *(x for _, _, x in heun.steps(velocity, x, time_grid(steps)))])
@@ -433,12 +433,12 @@ jump = Solver(
     limits='the steps and the guidance that its network was taught',
 )
 
-# %% ../nbs/03_flow.ipynb #910ffa98
+
 def mapped(
     net: Callable,  # net(x, t, ctx, mask, end, w) -> mean velocity from t to end, guided by w
     ctx: Tensor,  # (b, n, d) caption states
     mask: Tensor | None,  # (b, n) bool
-    w: float = 1.0,  # guidance scale; 1 means none
+    w: float = 1.0,  # guidance scale, 1 at least; 1 means none
     layout: Tensor | None = None,  # (b, ...) told to the network as its last argument
 ) -> Callable:  # velocity(x, t, end) for `jump`
     "The mean velocity of captions, one row a sample whatever the guidance."
@@ -459,7 +459,7 @@ def sample(  # noqa: PLR0913, everything that a picture's latent depends on
     mask: Tensor | None,  # (b, n) bool
     null_ctx: Tensor,  # (b or 1, n, d) states of the null caption
     null_mask: Tensor | None,  # (b or 1, n) bool
-    steps: int = 20,
+    steps: int = 20,  # 1 to 1000
     w: float = 1.0,  # guidance scale; 1 means none
     shift: float = 1.0,  # of the time grid
     solver: str = 'euler',  # a name in `SOLVERS`

@@ -82,7 +82,7 @@ def check_prompts(name: str, prompts) -> str | tuple[str, ...]:
 
 
 def check_guidance(name: str, w) -> float:
-    "A guidance scale; a `ValueError` for one that is neither."
+    "A guidance scale as a number; `ValueError` unless it is 0 or from 1 to 100."
     if 0 < (w := number(name, w, 0, 100)) < 1:
         raise ValueError(
             f'{name} is {w}: it must be 0, which ignores the prompt, or from 1, which means no guidance, to 100'
@@ -318,7 +318,7 @@ def hold(self: Pipeline) -> Pipeline:
     self.held = True
     return self
 
-
+# %% ../nbs/05_inference.ipynb #553ff97e
 @patch
 def thread_count(
     self: Pipeline,
@@ -588,7 +588,7 @@ def usual_steps(self: Pipeline) -> int:
     "Steps of a picture of which nothing more is said than its prompt."
     return self.usual_jumps if self.map and self.defaults.get('jumps') else self.defaults['steps']
 
-
+# %% ../nbs/05_inference.ipynb #0676f59b
 @patch
 def beyond_map(
     self: Pipeline,
@@ -690,7 +690,7 @@ def velocity_of(
     how = r.guidance_scale, r.guidance_interval, r.guidance_rescale, r.zero_star, r.zero_init
     return guided(lambda *args: self.net(*args), ctx, m, null, null_m, *how, layout), layout
 
-
+# %% ../nbs/05_inference.ipynb #2ad0fd12
 @patch
 def layout_of(
     self: Pipeline,

@@ -9,7 +9,7 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
            'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
            'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
-           'publish_pipeline', 'Preset', 'recipe', 'own_words', 'part', 'unlaid', 'make_job', 'run_stage', 'train']
+           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -29,15 +29,15 @@ from .base.core import machine, number, pick_device, pick_dtype, psnr, read_json
 from .base.core import to_unit, write_atomic, write_json
 from .base.settings import check_settings, setting
 from .base.viz import grid, in_notebook
-from .base.vocabulary import WORDS_FILE, Vocabulary
+from .base.vocabulary import Vocabulary
 from .clip import CLIP, CrossAttention, Tokenizer, clip_loss
-from .flow import SOLVERS, drop_condition, flow_loss, path, sample, sample_time
+from .flow import SOLVERS, drop_condition, flow_loss, guided, path, sample_time, time_grid
 from .pictures.augment import augment, draw_augmentation
 from .pictures.stream import Stream, clip_updates, picture_latents, unet_updates, vae_updates
 from .training.attributes import Reader, label_asks, label_captions, read_right, reader_loss
 from .training.cache import Latents, cache_texts, encode, encode_texts
 from .training.config import TrainConfig
-from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts
+from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts, own_words
 from .training.folder import finished, fits, kept, open_run, place, plain_data, room, to_mirror
 from .training.parts import begin_with, take_over
 from .training.run import Run
@@ -48,7 +48,7 @@ from .world.asks import judge
 
 # %% ../nbs/04_train.ipynb #2ffb7160
 def polishing(step: int, cfg: TrainConfig) -> bool:
-    "Whether an update is one of the last, in which the decoder learns alone."
+    "Whether an update is one of the last, in which the decoder or the composer learns alone."
     return bool(cfg.polish) and step >= cfg.steps - cfg.polish
 
 
@@ -367,7 +367,7 @@ def settle_latents(job: StageJob):
     if job.cfg.polish < job.cfg.steps:
         job.model.eval().fit_latents(to_unit(c) for c in job.train.first(2048).split(64))
 
-# %% ../nbs/04_train.ipynb #a8fc63c2
+
 enter(
     Stage(
         'vae',
@@ -385,7 +385,14 @@ enter(
 class Sketch(nn.Module):
     "Foretells latents from a caption's states by cross-attention: a teacher for the text tower."
 
-    def __init__(self, dim: int, heads: int, channels: int = 4, side: int = 16, depth: int = 2):
+    def __init__(
+        self,
+        dim: int,  # of the states
+        heads: int,
+        channels: int = 4,  # of the latents
+        side: int = 16,  # of the latents, even
+        depth: int = 2,  # times that the caption is looked at
+    ):
         super().__init__()
         self.n = side // 2  # a query for every 2 × 2 latents
         self.place = nn.Parameter(position_embedding(self.n, self.n, dim, torch.zeros(1)))
@@ -433,7 +440,7 @@ def contrast(
     ids: Tensor,  # (b, n) token ids of the first captions
     agree: float,  # weight of the agreement of two captions
 ) -> tuple[Tensor, dict]:  # scalar; its parts
-    "Contrastive loss of pictures and captions, and of captions among themselves (arXiv:2103.00020, arXiv:2110.05208)."
+    "Contrastive loss of pictures and captions, and of captions among themselves (arXiv:2103.00020, arXiv:2004.15020)."
     numbers = dict(match=clip_loss(img, txt[:, 0], scale, ids))
     if txt.shape[1] == 1:
         return numbers['match'], numbers
@@ -636,7 +643,7 @@ def draw_layouts(
     noise, when = torch.randn(b, k, *layouts.shape[1:], generator=gen), sample_time(b * k, 'uniform', 1.0, gen)
     return dict(layout=layouts, told=layouts * told[:, None, None], rows0=noise, when=when.view(b, k))
 
-
+# %% ../nbs/04_train.ipynb #f1645940
 def keep(net: nn.Module, more: list, *args) -> Tensor:
     "The velocity of a `UNetTrainer`; that of layouts is kept aside."
     v, composed = net(*args)
@@ -761,7 +768,9 @@ def preview_images(
     noise = torch.stack([torch.randn(net.cfg.in_channels, side, side, generator=g) for g in noise])
     given = [v.to(device) for v in (noise, ctx.float(), mask, null.float(), null_mask)]
     layout = compose(net, *given[1:], given[0]) if job.cfg.composed else None
-    return to_bytes(job.vae, sample(net, *given, s.steps, s.guidance_scale, s.shift, s.solver, layout=layout))
+    when = s.guidance_interval or (0.0, 1.0)
+    velocity = guided(net, *given[1:], s.guidance_scale, when, layout=layout)
+    return to_bytes(job.vae, SOLVERS[s.solver](velocity, given[0], time_grid(s.steps, s.shift)))
 
 # %% ../nbs/04_train.ipynb #ffaf3f82
 def watch(
@@ -885,19 +894,6 @@ def recipe(
     polish = 0 if stage == 'unet' and not told.get('composed', was['composed']) else int(share * was['polish'])
     return from_dict(TrainConfig, was | dict(polish=polish) | told)
 
-# %% ../nbs/04_train.ipynb #0d5a11e1
-def own_words(make: Maker):
-    "Let the tokenizer that prepared data brings take the place of one that was taken over with another model."
-    files = [f / 'tokenizer.json' for f in (make.out, Path(make.data))]
-    if (
-        make.procs.is_main_process
-        and all(f.is_file() for f in files)
-        and files[0].read_bytes() != files[1].read_bytes()
-    ):
-        files[0].unlink()
-        (make.out / WORDS_FILE).unlink(missing_ok=True)
-    make.procs.wait_for_everyone()
-
 # %% ../nbs/04_train.ipynb #28f067a7
 def part(
     name: str,  # of the stage that makes it
@@ -932,7 +928,7 @@ def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) ->
         job.latents = make.latents(job.vae, cfg, sides)
     return job
 
-
+# %% ../nbs/04_train.ipynb #619b3bcd
 def run_stage(
     stage: Stage,
     cfg: TrainConfig,
@@ -959,6 +955,12 @@ def run_stage(
     make.procs.wait_for_everyone()
     return True
 
+# %% ../nbs/04_train.ipynb #5f891caa
+def configurations(names: list[str], preset: str, data: str, **fields) -> dict[str, TrainConfig]:  # by stage
+    "Recipes with changes; what captions demand, and what stands where, is known of the world alone."
+    fields = (dict(attributes=0.0, composed=0.0) if data != 'world' else {}) | fields
+    return {s: recipe(s, preset, **fields) for s in names}
+
 # %% ../nbs/04_train.ipynb #fbee9145
 def train(  # noqa: PLR0913 (the options of `minisd train`)
     stage: str = 'all',  # "all", or a name in `STAGES`
@@ -976,12 +978,10 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     "Train a stage or all of them; started again with the same settings it goes on where it was."
     from accelerate import PartialState
 
-    if str(data) != 'world':  # nobody says what captions of one's own demand, and what stands where
-        fields = dict(attributes=0.0, composed=0.0) | fields
     names = [s for s in STAGES if choice('stage', stage, ('all', *STAGES)) in ('all', s)]
     size, out, began = PRESETS[choice('preset', preset, PRESETS)], home(out), time.monotonic()
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))
-    cfgs = {s: recipe(s, preset, steps=steps, batch=batch, seed=seed, **fields) for s in names}
+    cfgs = configurations(names, preset, str(data), steps=steps, batch=batch, seed=seed, **fields)
     size = replace(size, recipes=size.recipes | cfgs)  # checked as a whole
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     device, mirror = pick_device(), cfgs[names[0]].mirror

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -305,42 +306,44 @@ class UNet(Pretrained, nn.Module):
     def _run(self, layer: Layer, *args) -> Tensor:
         return checkpoint(layer, *args, use_reentrant=False) if self.checkpointing and self.training else layer(*args)
 
-    def forward(
-        self,
-        x: Tensor,  # (b, c, h, w) noisy latents; h and w multiples of 2 to the number of halvings
-        t: Tensor,  # (b,) time in [0, 1], 0 noise, 1 data
-        ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
-        mask: Tensor | None = None,  # (b, m) bool, True where there is a token
-        layout: Tensor | None = None,  # (b, things, width) what stands where; None: nothing is said
-        more: Tensor | None = None,  # (b, 4 · channels) what else to say beside the time
-    ) -> Tensor:  # (b, c, h, w) velocity, float32
-        "The velocity at `x` and `t`, given the caption and, where there is one, a layout."
-        temb = self.time(time_embedding(t, self.cfg.channels))
-        if self.pooled:
-            temb = temb + self.pooled(ctx[:, 0])
-        if more is not None:
-            temb = temb + more
-        for block in self.ctx:
-            ctx = block(ctx, mask)
-        h = self.conv_in(x)
-        if self.placed:
-            if layout is None:
-                layout = x.new_zeros(len(x), self.cfg.layout[0], layout_width(self.cfg.layout))
-            tokens, painted = self.placed(layout, *x.shape[2:])
-            h, ctx = h + painted, torch.cat([ctx, tokens.to(ctx.dtype)], 1)
-            mask = None if mask is None else F.pad(mask, (0, tokens.shape[1]), value=True)
-        skips = [h]
-        for layer in self.down:
-            h = self._run(layer, h, temb, ctx, mask) if isinstance(layer, Layer) else layer(h)
-            skips.append(h)
-        for layer in self.mid:
-            h = self._run(layer, h, temb, ctx, mask)
-        for layer in self.up:
-            if isinstance(layer, Layer):
-                h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
-            else:
-                h = layer(h)
-        return self.conv_out(F.silu(self.norm_out(h))).float()
+# %% ../nbs/02_unet.ipynb #4ab4af32
+@patch
+def forward(
+    self: UNet,
+    x: Tensor,  # (b, c, h, w) noisy latents; h and w multiples of 2 to the number of halvings
+    t: Tensor,  # (b,) time in [0, 1], 0 noise, 1 data
+    ctx: Tensor,  # (b, m, ctx_dim) caption states, a state a token
+    mask: Tensor | None = None,  # (b, m) bool, True where there is a token
+    layout: Tensor | None = None,  # (b, things, width) what stands where; None: nothing is said
+    more: Tensor | None = None,  # (b, 4 · channels) what else to say beside the time
+) -> Tensor:  # (b, c, h, w) velocity, float32
+    "The velocity at `x` and `t`, given the caption and, where there is one, a layout."
+    temb = self.time(time_embedding(t, self.cfg.channels))
+    if self.pooled:
+        temb = temb + self.pooled(ctx[:, 0])
+    if more is not None:
+        temb = temb + more
+    for block in self.ctx:
+        ctx = block(ctx, mask)
+    h = self.conv_in(x)
+    if self.placed:
+        if layout is None:
+            layout = x.new_zeros(len(x), self.cfg.layout[0], layout_width(self.cfg.layout))
+        tokens, painted = self.placed(layout, *x.shape[2:])
+        h, ctx = h + painted, torch.cat([ctx, tokens.to(ctx.dtype)], 1)
+        mask = None if mask is None else F.pad(mask, (0, tokens.shape[1]), value=True)
+    skips = [h]
+    for layer in self.down:
+        h = self._run(layer, h, temb, ctx, mask) if isinstance(layer, Layer) else layer(h)
+        skips.append(h)
+    for layer in self.mid:
+        h = self._run(layer, h, temb, ctx, mask)
+    for layer in self.up:
+        if isinstance(layer, Layer):
+            h = self._run(layer, torch.cat([h, skips.pop()], 1), temb, ctx, mask)
+        else:
+            h = layer(h)
+    return self.conv_out(F.silu(self.norm_out(h))).float()
 
 # %% ../nbs/02_unet.ipynb #c7febf93
 @dataclass(frozen=True)

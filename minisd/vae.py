@@ -29,8 +29,11 @@ class Gaussian:
     ):
         self.mean, self.logvar = mean, logvar
 
-    def sample(self, noise: Tensor | torch.Generator | None = None) -> Tensor:
-        "One draw, (b, c, h, w), differentiable in mean and logvar (arXiv:1312.6114 eq. (10))."
+    def sample(
+        self,
+        noise: Tensor | torch.Generator | None = None,  # (b, c, h, w) standard normal, or what draws it
+    ) -> Tensor:  # (b, c, h, w)
+        "One draw, differentiable in mean and logvar (arXiv:1312.6114 eq. (10))."
         if isinstance(noise, Tensor):
             eps = noise
         else:
@@ -202,7 +205,7 @@ class VAE(Pretrained, nn.Module):
         noise: Tensor | torch.Generator | None = None,  # (b, c, H/f, W/f) for the sample, or what draws it
         halved: bool = False,  # latents, and so the reconstruction, of half the side
         frozen: bool = False,  # the mean instead of a sample, and no gradient to the encoder
-    ) -> tuple[Tensor, Gaussian]:  # reconstruction (b, 3, H, W), latents
+    ) -> tuple[Tensor, Gaussian]:  # reconstruction (b, 3, H, W), or (b, 3, H/2, W/2) if halved; latents at full size
         "Encode, sample, decode."
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             d = self.encode(x)
@@ -235,7 +238,7 @@ def recon_loss(
     xhat: Tensor,  # (b, 3, H, W) in [−1, 1]
     x: Tensor,  # (b, 3, H, W) in [−1, 1]
     ssim: float = 0.1,  # weight of the structural term; 0 leaves mean squared error
-    scales: int = 3,  # how often to halve the picture, counting the first
+    scales: int = 3,  # sizes at which structure is compared, each half of the one before
 ) -> Tensor:  # scalar
     "Mean squared error plus 1 − SSIM averaged over scales, both in float32."
     xhat, x = xhat.float(), x.float()
@@ -248,7 +251,8 @@ def recon_loss(
     for s in range(scales):
         if s:
             xhat, x = F.avg_pool2d(xhat, 2), F.avg_pool2d(x, 2)
-        loss = loss + ssim / scales * 2 * ssim_loss(xhat, x, window_size=5, max_val=1.0)
+        unlike = 2 * ssim_loss(xhat, x, window_size=5, max_val=1.0)  # kornia's is (1 − SSIM) / 2
+        loss = loss + ssim / scales * unlike
     return loss
 
 # %% ../nbs/00_vae.ipynb #da241502

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 'DAILY', 'OWN', 'LABORATORY', 'LAST', 'DEMO',
-           'HOW', 'WRONG_KIND', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command',
+           'HOW', 'WRONG_KIND', 'EXTRA', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command',
            'own_option', 'command', 'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name',
            'out_names', 'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged',
            'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl',
            'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
            'prepare_source', 'parse_set', 'train_choices', 'distill_choices', 'plan_choices', 'train', 'distill',
            'draw_curves', 'make_plan', 'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files',
-           'print_anything', 'typed_behind', 'in_words', 'error_line', 'run', 'main']
+           'print_anything', 'typed_behind', 'in_words', 'too_many', 'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -871,7 +871,7 @@ def train(  # noqa: PLR0913, its parameters are the command's options
         raise ValueError(f'--set {min(bad)}=…: use the option --{min(bad)}')
     train(**options, anyway=anyway, **more | read_with(data, reading))
 
-
+# %% ../../nbs/apps/cli.ipynb #cadf957e
 @command(OWN, 'minisd distill runs/nano --out runs/map --minutes 60', more=distill_choices, reading=SOURCE)
 def distill(  # noqa: PLR0913, its parameters are the command's options
     model: str,  # the teacher: a shipped model, a folder, or user/name on the Hub
@@ -910,6 +910,7 @@ def draw_curves(
     out: Path | None = None,  # picture to write; None: curves.png in that folder, drawn anew
 ):
     "Draw losses, learning rate, gradient norm and speed of a run from its logs."
+    import matplotlib.pyplot as plt
     from minisd.base.core import home, write_atomic, write_new
     from minisd.base.viz import run_curves
 
@@ -917,6 +918,7 @@ def draw_curves(
     fig = run_curves(home(run))
     check_out(out)
     print(write(out, lambda p: fig.savefig(p, dpi=110, format=out.suffix[1:])))
+    plt.close(fig)  # nobody else shall show it
 
 # %% ../../nbs/apps/cli.ipynb #559ddb76
 @command(OWN, 'minisd plan unet --preset base --gpu t4', name='plan', more=plan_choices)
@@ -1114,6 +1116,7 @@ def print_anything():
 WRONG_KIND = re.compile(
     r'Invalid value for (.+?): .*\bvalid (integer|number|float)\b.*', re.S
 )  # whichever typer says it
+EXTRA = re.compile(r'Got unexpected extra argument\S* \((.*)\)', re.S)
 
 
 def typed_behind(option: str, args: list[str]) -> str | None:  # None: it isn't there
@@ -1123,12 +1126,20 @@ def typed_behind(option: str, args: list[str]) -> str | None:  # None: it isn't 
         if name == option:
             return value if gap else following
 
-
+# %% ../../nbs/apps/cli.ipynb #23b150fd
 def in_words(m: re.Match, args: list[str]) -> str:
     "What an option of another kind must be."
     option = m[1].replace("'", '')
     value, must = typed_behind(option, args), f'must be a {"whole " * (m[2] == "integer")}number'
     return f'{option} {must}' if value is None else f'{option} is {value!r}: it {must}'
+
+
+def too_many(m: re.Match, context) -> str:  # of the command, as typer has it
+    "What to say of words that are left over."
+    names = [p.name.upper() for p in context.command.params if p.param_type_name == 'argument']
+    says = f'{context.info_name} takes {" and ".join(names) or "options only"}, and {m[1]!r} is left over'
+    says += ': what has several words stands in quotes' * bool(names)
+    return says + ', several prompts in a .txt file, one a line' * ('PROMPT' in names)
 
 
 def error_line(
@@ -1142,6 +1153,7 @@ def error_line(
         says = 'not enough memory: make fewer or smaller pictures at a time'
     elif hasattr(e, 'format_message'):
         says = WRONG_KIND.sub(partial(in_words, args=args), e.format_message())  # a usage error
+        says = EXTRA.sub(lambda m: too_many(m, e.ctx), says)
     else:
         return None
     return ' '.join(says.split())

@@ -277,7 +277,7 @@ def results_panel(self: Studio) -> W.VBox:
     row = W.HBox([self.folder, self.metadata, self.save])
     return W.VBox([self.tab, row], layout=W.Layout(flex='1 1 560px', max_width='620px'))
 
-
+# %% ../../nbs/apps/widget.ipynb #a8dbd456
 @patch
 def offer(self: Studio) -> W.VBox:
     "Some of the model's own prompts, to click, until there is a picture."

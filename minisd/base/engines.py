@@ -144,8 +144,8 @@ class Ray:
             if self.ours:
                 ray.init(logging_level='ERROR', log_to_driver=False, **local)
         except (ConnectionError, RuntimeError) as e:
-            where = os.environ.get('RAY_ADDRESS')
-            raise OSError(f'no Ray cluster answers at {where}: {str(e).splitlines()[0]}') from None
+            where = os.environ.get('RAY_ADDRESS') or 'this machine'
+            raise OSError(f'no Ray cluster answers on {where}: {str(e).splitlines()[0]}') from None
         self.slots = max(1, int(ray.cluster_resources().get('CPU', 1)))
         self.shared, self.task = [ray.put(s) for s in shared], ray.remote(max_retries=1)(_there)
 

@@ -64,8 +64,10 @@ def read_parameters(
     return dict(prompt=head, negative_prompt=negative) | {k: _unquote(v) for k, v in pairs}
 
 # %% ../../nbs/base/png.ipynb #d1e3d7a5
-def pixel_hash(image: Image.Image) -> str:
-    "By which a repetition is compared."
+def pixel_hash(
+    image: Image.Image,  # compared as RGB
+) -> str:  # 16 hexadecimal digits
+    "Hash of a picture's size and pixels, by which a repetition is compared."
     return sha256(repr(image.size).encode() + image.convert('RGB').tobytes()).hexdigest()[:16]
 
 

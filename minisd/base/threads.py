@@ -6,7 +6,7 @@
 __all__ = ['SPIN', 'OWN', 'NEIGHBOURS', 'SHARE', 'FOUND', 'spin_briefly', 'Neighbours', 'pick_threads', 'threads']
 
 # %% ../../nbs/base/threads.ipynb #0791c884
-import math, os, sys, time
+import math, os, sys, threading, time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,7 +31,7 @@ class Neighbours:
     LEAST, MOST = 0.05, 10.0  # seconds to look back on
 
     def __init__(self):
-        self.then, self.busy = self.now(), None
+        self.then, self.busy, self.lock = self.now(), None, threading.Lock()
 
     @staticmethod
     def now() -> tuple[float, float, float]:
@@ -46,16 +46,17 @@ class Neighbours:
         patient: bool = True,  # wait 50 ms for a new answer where the last look is long ago
     ) -> float:  # 0 to the number of cores
         "Cores that others kept busy since the last look."
-        age = time.monotonic() - self.then[0]
-        if age < self.LEAST and self.busy is not None:
+        with self.lock:  # two threads that look at once would leave each other no time to look back on
+            age = time.monotonic() - self.then[0]
+            if age < self.LEAST and self.busy is not None:
+                return self.busy
+            if patient and age > self.MOST:
+                self.then, age = self.now(), 0.0
+            time.sleep(max(0.0, self.LEAST - age))
+            then, self.then = self.then, self.now()
+            clock, busy, own = (b - a for a, b in zip(then, self.then))
+            self.busy = max(0.0, busy - own) / clock
             return self.busy
-        if patient and age > self.MOST:
-            self.then, age = self.now(), 0.0
-        time.sleep(max(0.0, self.LEAST - age))
-        then, self.then = self.then, self.now()
-        clock, busy, own = (b - a for a, b in zip(then, self.then))
-        self.busy = max(0.0, busy - own) / clock
-        return self.busy
 
 
 NEIGHBOURS = Neighbours()

@@ -109,7 +109,7 @@ def clip_score(
     tok: Tokenizer | None = None,  # its tokenizer
     batch: int = 128,
 ) -> dict:  # "clip_score" in [−100, 100], its "error"; "wrong": with captions of other pictures; "pictures"
-    "Mean cosine of pictures and their captions, times 100 (arXiv:2104.08718)."
+    "Mean cosine of pictures and their captions, times 100 (after arXiv:2104.08718, which takes 2.5 for 100)."
     if len(images) != len(texts) or len(texts) < 2:
         raise ValueError(f'{len(images)} pictures and {len(texts)} captions: give as many of each, at least two')
     if clip is None:

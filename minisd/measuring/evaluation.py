@@ -482,7 +482,7 @@ def take_flow(c: Context):
     return flow_bins(c.pipe, c.held.images, c.held.texts, min(10, len(c.held.texts)), draws=2, seed=c.cfg.seed)
 
 # %% ../../nbs/measuring/evaluation.ipynb #558278c8
-OF_SUBJECTS = 'subject', 'colour', 'depth', 'size', 'side'  # counted over subjects; the others over pictures
+OF_SUBJECTS = 'subject', 'colour', 'depth', 'size'  # counted over subjects, the last three over those that are right
 
 
 def show_attributes(m: Metric, result: dict) -> Iterable[Line]:
@@ -491,7 +491,9 @@ def show_attributes(m: Metric, result: dict) -> Iterable[Line]:
     got, there = result['score'], [a for a in ATTRIBUTES if a in result['score']]
     beside = lambda a: dict(real=result['ceiling'][a], through=result.get('through_vae', {}).get(a))
     for a in there + ['whole'] * ('whole' in got):
-        n = result['subjects'] if a in OF_SUBJECTS else result['settings']['captions']
+        n = max(1, result['subjects']) if a in OF_SUBJECTS else result['settings']['captions']
+        if a in OF_SUBJECTS[1:]:
+            n = max(1, round(n * got['subject']))
         yield share('pictures: whole caption' if a == 'whole' else f'pictures: {a}', got[a], n, **beside(a))
     yield Line('pictures: scene', got['scene'], **beside('scene'))
     yield Line(f'pictures: mean of {len(there)}', got['mean'], **beside('mean'))

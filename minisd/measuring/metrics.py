@@ -87,8 +87,8 @@ def lpips(
         return dict(lpips=None, why=f'{file.name} is not in {file.parent}')
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
 
-    values = [distance(p, q, net, normalize=True) for p, q in zip(a.split(32), b.split(32))]
-    return dict(lpips=torch.stack(values).mean().item())
+    sums = [len(p) * distance(p, q, net, normalize=True) for p, q in zip(a.split(32), b.split(32))]
+    return dict(lpips=torch.stack(sums).sum().item() / len(a))
 
 # %% ../../nbs/measuring/metrics.ipynb #4b902cf5
 def mean_error(

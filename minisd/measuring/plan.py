@@ -68,7 +68,7 @@ def workload(
 
     return net, loss, [x1, x0, t, ids, mask, *text.parameters()]
 
-
+# %% ../../nbs/measuring/plan.ipynb #1477af8d
 def map_workload(
     mc: ModelConfig, teacher: UNet, x, t, text, ids, mask, checkpointing: bool
 ) -> tuple[nn.Module, Callable, list]:  # as for `workload`

@@ -178,7 +178,7 @@ def placed(
         out.append(Subject(t.kind, t.color or pick(rng, USUAL[t.kind]), *place, t.size or pick(rng, sizes)))
     return out
 
-
+# %% ../../nbs/measuring/prompts.ipynb #d6474dc0
 def scene_for(
     ask: Ask,
     seed: int | str = 0,  # of the chances, and of the picture

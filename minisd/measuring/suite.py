@@ -105,7 +105,7 @@ def colors(i: int) -> Caption:
     t = Thing(kind, shown_color(talk, kind))
     return asking(talk, in_words(talk, t), t)
 
-
+# %% ../../nbs/measuring/suite.ipynb #4ce2757b
 def related_pair(row: str, i: int, relation: str, a: str, b: str) -> Caption:
     "a cat left of a windmill"
     talk = talk_of(row, i)
@@ -161,7 +161,7 @@ def relations(i: int) -> Caption:
     text = f'{in_words(talk, Thing(a))} between {in_words(talk, Thing(b))} and {in_words(talk, Thing(c))}'
     return asking(talk, text, *map(Thing, (a, b, c)), relations=((a, 'between', (b, c)),))
 
-
+# %% ../../nbs/measuring/suite.ipynb #7432a1e0
 def swapped(i: int) -> Caption:
     "a red cat and a blue dog, then a blue cat and a red dog; a cat left of a dog, then a dog left of a cat"
     pair, turned = i // 2, i % 2
@@ -223,7 +223,7 @@ def rare_ones(n: int) -> list[Caption]:
         if len(out) == n:
             return out
 
-
+# %% ../../nbs/measuring/suite.ipynb #8130a706
 def said_of(split: str, held: bool = False) -> Iterator[Caption]:
     "Captions of a split's scenes, without end."
     return (scene_of(i).said('people', 0, held) for i in count(FIRST[split]))
@@ -333,7 +333,7 @@ def failures(judged: dict) -> list[dict]:
         if not v['whole']
     ]
 
-
+# %% ../../nbs/measuring/suite.ipynb #7885ebb6
 def counted(
     parts: dict,  # as `suite_prompts` gives them
     judged: dict,  # as `by_part`
@@ -434,7 +434,7 @@ def draw_curve(ax, curve: dict):
     ax.plot([*map(int, curve)], [r['atoms']['score'] for r in curve.values()], 'o', ms=4, color='C1', label='atoms')
     ax.set(title='three things', xlabel='of which in a colour held out', ylim=(0, 1.02), xticks=range(len(curve)))
 
-
+# %% ../../nbs/measuring/suite.ipynb #38e6630f
 def suite_figure(
     r: dict,  # as `suite` returns it
 ):  # a matplotlib figure

@@ -31,9 +31,9 @@ def swap_sides(
 def draw_augmentation(
     n: int,  # pictures
     gen: torch.Generator,  # of the update, on the CPU
-    flip: float = 0.5,  # probability of a mirrored picture
-    jitter: float = 0.0,  # largest relative change of brightness, contrast and saturation; of hue, in turns
-    p: float = 0.8,  # probability that a picture's colours are changed
+    flip: float = 0.5,  # probability of a mirrored picture, 0 to 1
+    jitter: float = 0.0,  # largest relative change of brightness, contrast, saturation; of hue, in turns; 0 to 1
+    p: float = 0.8,  # probability that a picture's colours are changed, 0 to 1
 ) -> tuple[Tensor, Tensor]:  # (n,) bool; (n, 4) brightness, contrast and saturation factors, hue shift
     "What shall be done to each picture of a batch."
     mirrored, moved = torch.rand(n, generator=gen) < flip, torch.rand(n, 1, generator=gen) < p

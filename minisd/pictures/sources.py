@@ -15,7 +15,7 @@ __all__ = ['TEXTS', 'ROLES', 'SPLITS', 'HOLDOUT', 'PICTURES', 'HEIC', 'SYSTEM', 
            'check_whole', 'open_prepared', 'is_repository', 'Form', 'expected', 'open_source']
 
 # %% ../../nbs/pictures/sources.ipynb #96601d90
-import csv, glob, io, json, os, re, shlex, string, tarfile, warnings
+import csv, glob, io, json, os, re, shlex, string, tarfile, warnings, zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -489,10 +489,15 @@ def astray(name: str) -> str | None:
 
 
 def merged(rows: list[dict]) -> dict:
-    "One set of columns from all lines that name a picture: their captions together, else what the first says."
+    "One set of columns from all lines that name a picture: texts that differ together, else what is said first."
     if len(rows) == 1:
         return rows[0]
-    return {k: [t for r in rows for t in as_texts(r.get(k))] or v for k, v in rows[0].items()}
+    out = {k: v for r in reversed(rows) for k, v in r.items() if v not in (None, '')}
+    for k in out.keys() - {'split'}:
+        texts = list(dict.fromkeys(t for r in rows for t in as_texts(r.get(k))))
+        if len(texts) > 1:
+            out[k] = texts
+    return out
 
 # %% ../../nbs/pictures/sources.ipynb #5ee635b6
 def read_entries(
@@ -617,7 +622,8 @@ def divide(
     named = set(splits) <= set(SPLITS) and {'train', 'training'} & set(splits) and all('split' in f for _, f in whole)
     if folders or split or named:
         split = pick_split(where, split, splits)
-    return [(n, f, e) for n, f, e in entries if split in (None, part(n, f)) or e and part(n, f) is None], splits, split
+    stays = lambda n, f, e: split in (None, part(n, f)) or e and part(n, f) not in splits  # of no split: a fault
+    return [entry for entry in entries if stays(*entry)], splits, split
 
 # %% ../../nbs/pictures/sources.ipynb #36929722
 def find_sidecars(
@@ -681,6 +687,8 @@ def open_imagefolder(
     entries, tables, sidecars, left = find_entries(Path(spec), reading.encoding, passed)
     every, found = columns_of(entries)
     found = [c for c in found if c not in ('split', 'label')] if tables else []
+    if sidecars and not reading.text_column:
+        found = [c for c in found if c.lower() in TEXTS]  # beside texts, a lone column of another name is none
     texts = text_columns(str(spec), reading.text_column, found, every) + ['txt'] * bool(sidecars)
     if not texts and not template:
         told = f'; its metadata has {", ".join(every) or "file_name only"}' if tables else ''
@@ -911,7 +919,7 @@ def read(self: Tars, shard: int, start: int, keep: Callable, images: bool) -> It
             for n, (key, members) in enumerate(samples(tar)):
                 if n >= start and keep(f'{name}/{key}'):
                     yield f'{name}/{key}', *self.read_sample(tar, members, images)
-        except (tarfile.ReadError, EOFError, OSError) as e:
+        except (tarfile.ReadError, EOFError, OSError, zlib.error) as e:
             yield f'{name} after {key}', None, {}, f'the archive is cut off or damaged, what came after is lost ({e})'
 
 

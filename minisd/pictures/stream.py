@@ -143,6 +143,7 @@ class Pictures:
         note: Callable[[str, str], None],  # told the key of a row that can't be decoded, and why
     ):
         self.rows, self.size, self.pool, self.note = rows, size, pool, note
+        self.shown = {}  # place -> the row whose picture stands there, where its own can't be decoded
         self.done = None, None  # the places of the last slice, and its pictures
 
     def __len__(self) -> int:
@@ -150,11 +151,15 @@ class Pictures:
 
     def decode(self, i: int) -> Tensor:
         "Picture `i`, or the next one that can be decoded."
-        for row in self.rows[i:] + self.rows[:i]:
+        for k, row in enumerate(self.rows[i:] + self.rows[:i]):
             try:
-                return decode_row(row, self.size)
+                image = decode_row(row, self.size)
             except Exception as e:
                 self.note(row.key, reason(e))  # Pillow raises many kinds
+                continue
+            if k:
+                self.shown[i] = row
+            return image
         raise ValueError(f'none of the {len(self)} pictures of an update can be decoded: {self.rows[0].key} and others')
 
     def __getitem__(self, at: slice) -> Tensor:  # uint8 (n, 3, size, size)
@@ -200,6 +205,7 @@ class Stream:
         rows = self.order.take(self.n)
         images = Pictures(rows, self.size, self.pool, self.order.note)
         images[self.rank :: self.world]
+        rows = [images.shown.get(i, r) for i, r in enumerate(rows)]  # captions of the pictures that are shown
         return Update(rows, images), self.order.place
 
     def next(

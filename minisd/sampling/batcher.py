@@ -506,9 +506,9 @@ class Engine(threading.Thread):
 
     def ready(self) -> Batcher:
         "The batcher; `Refused` with status 503 while there is none."
-        if self.batcher is None:
-            raise Refused(**NOT_READY[self.status])
-        return self.batcher
+        if (batcher := self.batcher) is None:  # perhaps it comes before the status is asked for
+            raise Refused(**NOT_READY.get(self.status, NOT_READY['loading']))
+        return batcher
 
     def stop(self):
         "Have what runs finished and the rest refused. Only sets flags: a signal may call it at any moment."

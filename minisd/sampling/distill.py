@@ -152,7 +152,7 @@ def solutions(
     write_atomic(file, lambda p: save_file(made, p))
     return made
 
-
+# %% ../../nbs/sampling/distill.ipynb #a08a5bcd
 def map_batches(job: DistillJob) -> Callable:
     "Latents with noise, captions, layouts, both times, guidance; of the solved form, parts of solutions beside."
     base, cfg = unet_batches(job), job.cfg
@@ -275,7 +275,7 @@ def in_jumps(job: DistillJob, net: FlowMap, steps: int, noise: Tensor, ctx: Tens
     "Latents in so many jumps, at the model's guidance."
     return jump(mapped(net.mean, ctx, mask, usual(job), layout), noise, time_grid(steps))
 
-
+# %% ../../nbs/sampling/distill.ipynb #b3c774cc
 @torch.no_grad()
 def taught(job: DistillJob, n: int, fine: int) -> Tensor:  # (n, c, h, w)
     "Where the teacher's fine solution ends."
@@ -379,7 +379,7 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
             )
     return job
 
-
+# %% ../../nbs/sampling/distill.ipynb #7f22394d
 FILES = 'model_index.json', 'tokenizer.json', 'sampling.json', 'words.json'
 
 

@@ -167,7 +167,8 @@ def sides(v) -> str:
 def check_mask(image, mask, size: tuple[int, int]):  # height, width
     "`ValueError` unless a mask is of its picture's size; a tensor must have that of the pictures to be made."
     fits = isinstance(mask, Image.Image) or isinstance(mask, Tensor) and tuple(mask.shape[-2:]) == size
-    if not fits or type(mask) is type(image) and sides(mask) != sides(image):
+    compared = isinstance(image, Tensor) or type(mask) is type(image)
+    if not fits or compared and sides(mask) != sides(image):
         raise ValueError(f'mask is {sides(mask)}: it must be a picture or tensor of the size of image, {sides(image)}')
 
 
@@ -188,7 +189,7 @@ def moved_into(
     box = to_box(torch.cat([start + scale * (middle - first), scale * side], -1))
     return torch.where(there, torch.cat([layout[..., :-BOX], box], -1), layout)
 
-
+# %% ../../nbs/sampling/editing.ipynb #b094d9fd
 @torch.no_grad()
 def inpaint(
     pipe: Pipeline,
@@ -240,7 +241,8 @@ def interpolate(
 ) -> Output | tuple:
     "Pictures on the way from one prompt and seed to another."
     number('frames', frames, 2, 1000, whole=True)
-    if isinstance(prompts, str) or len(prompts) != 2 or len(seeds) != 2:
+    pair = lambda v: isinstance(v, (list, tuple)) and len(v) == 2
+    if not pair(prompts) or not pair(seeds):
         raise ValueError(
             f'interpolate got prompts {prompts!r} and seeds {seeds!r}: it needs two of each, which may be the same'
         )
@@ -252,7 +254,11 @@ def interpolate(
     one, two = ends
     one.notes = [*dict.fromkeys(one.notes + two.notes)]
     s = torch.linspace(0, 1, frames)
-    one.x = slerp(one.x.cpu(), two.x.cpu(), s).to(pipe.device)
+    x = slerp(one.x.cpu(), two.x.cpu(), s)
+    if seeds[0] != seeds[1]:  # a layout is composed from its noise
+        for job in ends:
+            job.velocity, job.layout = pipe.velocity_of(job.request, x)
+    one.x = x.to(pipe.device)
     if prompts[0] != prompts[1]:
         one.velocity = between(one.velocity, two.velocity, s.reshape(-1, 1, 1, 1).to(pipe.device))
     return sampled(pipe, one, 'interpolate', dict(prompts=list(prompts), seeds=list(seeds)), **how)

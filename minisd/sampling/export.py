@@ -53,7 +53,7 @@ class Velocity(nn.Module):
     def forward(self, x: Tensor, t: Tensor, ctx: Tensor, mask: Tensor, layout=None, end=None, w=None) -> Tensor:
         return self.unet(x, t, ctx, slotted(mask, self.slots), layout, *(() if end is None else (end, w)))
 
-
+# %% ../../nbs/sampling/export.ipynb #b8399228
 class Composing(nn.Module):
     "The velocity of layouts."
 
@@ -172,7 +172,7 @@ def dynamic(graph: Graph) -> dict[str, dict]:
             shapes[name][1] = tokens + more if more else tokens
     return shapes
 
-
+# %% ../../nbs/sampling/export.ipynb #d1a7be21
 def to_onnx(
     graph: Graph,
     version: int = OPSET,
@@ -292,7 +292,7 @@ def open_files(
             raise ValueError(f'{file} is missing, or is not the file that {MANIFEST} tells of: export the model anew')
     return {Path(n).stem: opened(folder / n) for n in said['files'] if n.endswith('.onnx')}
 
-
+# %% ../../nbs/sampling/export.ipynb #472dd378
 def by_files(
     pipe: Pipeline,  # for its tokenizer, grid and solver
     nets: dict[str, Callable],  # as `open_files` gives them

@@ -40,7 +40,7 @@ def split_loss(
     x: Tensor,  # (b, ...) states at s
     s: Tensor,  # (b,)
     t: Tensor,  # (b,) not before s
-    share: float = 0.5,  # of the way, where it is split
+    share: float = 0.5,  # of the way, in (0, 1), where it is split
 ) -> Tensor:  # (b,)
     "A whole step against its two parts (arXiv:2410.12557, arXiv:2507.16884)."
     r = torch.lerp(s, t, share)
@@ -70,7 +70,7 @@ def lagrangian_loss(
 def draw_spans(
     n: int,  # how many
     gen: torch.Generator | None = None,
-    least: float = 0.01,  # length
+    least: float = 0.01,  # length of a step, in (0, 1)
 ) -> tuple[Tensor, Tensor]:  # beginnings and ends, (n,) in [0, 1]
     "Steps of all lengths; a quarter begin at 0."
     s, t = torch.rand(2, n, generator=gen).sort(0).values
@@ -157,7 +157,7 @@ class FlowMap(UNet):
         mask: Tensor | None = None,  # (b, m) bool
         layout: Tensor | None = None,  # (b, things, width) what stands where
         end: Tensor | None = None,  # (b,) time to arrive at; None: t
-        w: Tensor | None = None,  # (b,) guidance scale, 1 at least; None: 1
+        w: Tensor | None = None,  # (b,) guidance scale, 1 at least; given with `end`, and only then
     ) -> Tensor:  # (b, c, h, w) float32
         "The mean velocity from `t` to `end`."
         n, more = self.cfg.channels, None

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..base.core import check_seed, choice, home, number
+from ..base.core import WEIGHTS, check_seed, choice, home, number
 from ..inference import Pipeline, Request, shipped
 from ..base.png import pixel_hash, read_settings, save_png
 
@@ -57,7 +57,7 @@ def open_for(
 ) -> Pipeline:
     "The pipeline that made a file; `ValueError` in one line if its weights are other ones."
     dtype = getattr(torch, choice('dtype', s.get('dtype'), ('float32', 'bfloat16', 'float16')))
-    pipe = Pipeline.from_pretrained(s['model'] if model is None else model, dtype)
+    pipe = Pipeline.from_pretrained(WEIGHTS / s['model'] if model is None else model, dtype)
     if s.get('model_hash') != pipe.model_hash:
         raise ValueError(
             f'{path} was made with weights {s.get("model_hash")}, and those of {pipe.name} are {pipe.model_hash}: '

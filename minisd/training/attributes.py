@@ -66,7 +66,7 @@ def label_captions(
     "The labels of all captions."
     from tqdm.auto import tqdm
 
-    bar = tqdm(range(variants), desc='what captions say', unit='a picture', delay=2, leave=False)
+    bar = tqdm(range(variants), desc='what captions say', unit=' variants', delay=2, leave=False)
     return [torch.stack(parts) for parts in zip(*(label_asks(asks(v)) for v in bar))]
 
 # %% ../../nbs/training/attributes.ipynb #0c617b2a

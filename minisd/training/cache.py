@@ -123,7 +123,7 @@ def differences(was: dict, now: dict) -> list[str]:
     "What a cache was made with that is not so now, in words."
     words = dict(holds='something else in it', size='another size', flips='other flips')
     words |= dict(shard='other shards', n='other pictures')
-    (vae, images), (vae_now, images_now) = (d.get('key', '-').split('-') for d in (was, now))
+    (vae, _, images), (vae_now, _, images_now) = (d.get('key', '').partition('-') for d in (was, now))
     keys = ['another VAE'] * (vae != vae_now) + ['other pictures'] * (images != images_now)
     return list(dict.fromkeys(keys + [w for k, w in words.items() if was.get(k) != now[k]]))
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SLIPS', 'UNKNOWN', 'LONGEST', 'batch_indices', 'Pairs', 'load_pairs', 'world_texts', 'slip', 'some_pairs',
-           'folder_pairs', 'streams', 'check_batch', 'code_texts', 'Maker', 'well_spelt']
+           'folder_pairs', 'streams', 'check_batch', 'code_texts', 'Maker', 'well_spelt', 'own_words']
 
 # %% ../../nbs/training/data.ipynb #d88a9c79
 import random
@@ -90,7 +90,7 @@ def load_pairs(
     slips = (SLIPS, UNKNOWN), (0.0, 0.0)
     return tuple(Pairs(w.images(), *world_texts(w, variants, *p), numbers(w)) for w, p in zip(sets, slips))
 
-
+# %% ../../nbs/training/data.ipynb #e0d7491c
 def world_texts(
     world: World,
     variants: int,  # captions a picture
@@ -153,7 +153,7 @@ def folder_pairs(
         raise ValueError(
             f'{folder.source.spec}: {len(parts["validation"])} of {len(folder)} readable pictures are held out for '
             f'validation at a share of {holdout:g}, and training needs some, too: '
-            f'choose a {"smaller" if parts["validation"] else "larger"} share (holdout)'
+            f'choose a {"smaller" if parts["validation"] else "larger"} share (--set holdout=…)'
         )
     return some_pairs(folder, parts['train'], variants), some_pairs(
         folder, ranked(folder, parts['validation']), variants
@@ -280,3 +280,16 @@ def latents(
     share = dict(rank=procs.process_index, world=procs.num_processes, wait=procs.wait_for_everyone)
     folder = lambda side: self.out / 'cache' / f'latents-{side}'
     return {side: cache_latents(folder(side), vae, images, side, cfg.flip > 0, **share) for side in sorted(sides)}
+
+# %% ../../nbs/training/data.ipynb #0d5a11e1
+def own_words(make: Maker):
+    "Let the tokenizer that prepared data brings take the place of one that was taken over with another model."
+    files = [f / 'tokenizer.json' for f in (make.out, Path(make.data))]
+    if (
+        make.procs.is_main_process
+        and all(f.is_file() for f in files)
+        and files[0].read_bytes() != files[1].read_bytes()
+    ):
+        files[0].unlink()
+        (make.out / WORDS_FILE).unlink(missing_ok=True)
+    make.procs.wait_for_everyone()

@@ -62,8 +62,8 @@ def label_layouts(
 # %% ../../nbs/training/layouts.ipynb #ef9e1cf8
 STEPS = 8  # in which a row of a layout is composed
 GUIDANCE = 3.0  # towards the caption, and away from the other
-FINE = 32  # parts of a unit that boxes are rounded to: their middles to 1/128 of the picture
-TRIES, TURN = 4, 7  # at a thing, while it stands where another does; by so much its noise is turned for the next
+FINE = 32  # parts of a unit that boxes are rounded to: middles to 1/128 of the picture, sides to 1/256
+TRIES, TURN = 4, 7  # drawings of a thing, at most; numbers by which its noise is turned for the next one
 
 
 def layout_noise(
@@ -100,7 +100,7 @@ def taken(
     same = (side(row) == side(rows)) & (row[..., -BOX - 1] == rows[..., -BOX - 1])
     return (same & (row[..., 0] > 0) & (rows[..., 0] > 0)).any(1)
 
-
+# %% ../../nbs/training/layouts.ipynb #1afda53b
 def in_rows(
     net: Callable,  # net(x, t, ctx, mask, known) -> velocity, a `Composer`
     noise: Tensor,  # (b, things, width)

@@ -110,7 +110,7 @@ def make_optimizer(
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
-        how = 'pip install bitsandbytes, or train with optimizer=adamw'
+        how = 'pip install bitsandbytes, or train with optimizer=adamw (--set optimizer=adamw)'
         raise ValueError(f'optimizer adamw8bit needs bitsandbytes: {how}') from None
     opt = AdamW8bit(groups, **options)
     opt.register_step_post_hook(keep_layout)

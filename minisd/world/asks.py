@@ -97,7 +97,7 @@ class Sight:
     color: str
     depth: str
     size: str
-    x: float  # Its middle, from the left edge
+    x: float  # Its middle from the left edge, 0 to 1
     y: float  # and from the top
 
     side = property(lambda self: SIDES[min(2, int(3 * self.x))], doc='The third of the picture that it is in.')
@@ -137,7 +137,7 @@ def match(
         else (zip(slots, which) for which in permutations(seen, k))
     )
     best = max(map(list, ways), key=lambda way: sum(right(t, s) for t, s in way))
-    return {t: [s for u, s in best if u is t] for t in things}
+    return {t: [s for u, s in best if u == t] for t in things}
 
 
 def holds(
@@ -192,7 +192,7 @@ def related(
         )
     return all(holds(name, x, [y]) for x in of(a) for y in of(b) if x != y)
 
-
+# %% ../../nbs/world/asks.ipynb #ad075603
 def judge(
     ask: Ask,  # What is demanded
     reading: Reading,  # What is seen

@@ -16,14 +16,14 @@ from fastcore.basics import patch
 from torch.utils.data import Dataset, default_collate
 from tqdm.auto import tqdm
 
-from ..base.core import check_guard, home, write_atomic
+from ..base.core import check_guard, home, number, write_atomic
 from ..base.engines import cores, open_engine, run_jobs
 from .painter import check_size, render
 from .phrases import STYLES, Caption
 from .scenes import BETWEEN, FIRST, Scene, check, scene_of
 
 # %% ../../nbs/world/dataset.ipynb #8bce3468
-WORLD_VERSION = 5  # of everything that a picture's pixels and captions depend on
+WORLD_VERSION = 6  # of everything that a picture's pixels and captions depend on
 
 
 def _pixels(index: int, size: int) -> np.ndarray:
@@ -93,16 +93,14 @@ class World(Dataset):
         self,
         split: str = 'train',  # 'train', 'validation' or 'combinations', whose pictures show what training never does
         size: int = 128,  # Side in pixels, 32 to 512
-        n: int = None,  # How many pictures; 20,000 for training and 1,000 for validation by default
+        n: int = None,  # How many pictures; by default 20,000 for training, else 1,000
         style: str = 'people',  # One of `STYLES`
         cache: str | Path = None,  # Folder that keeps the drawn pictures between runs
     ):
         check('split', split, tuple(FIRST))
         check('style', style, STYLES)
         check_size(size)
-        n = (20_000 if split == 'train' else 1_000) if n is None else n
-        if not 0 < n <= BETWEEN:
-            raise ValueError(f'n {n!r} is not from 1 to 10,000,000')
+        n = (20_000 if split == 'train' else 1_000) if n is None else number('n', n, 1, BETWEEN, whole=True)
         self.split = split
         self.size = size
         self.n = n

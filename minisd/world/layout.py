@@ -13,14 +13,14 @@ from .scenes import FLYING, SIDES, Scene
 
 # %% ../../nbs/world/layout.ipynb #1d04f08a
 HEIGHT = dict(
-    **dict(cabin=0.33, boat=0.36, tree=0.4, tower=0.43, balloon=0.37, bird=0.22, deer=0.35, person=0.36),
-    **dict(cat=0.25, dog=0.25, horse=0.35, car=0.165, windmill=0.44, tent=0.22, flower=0.28, snowman=0.33),
+    **dict(cabin=0.33, boat=0.36, tree=0.4, tower=0.43, balloon=0.37, bird=0.26, deer=0.35, person=0.36),
+    **dict(cat=0.29, dog=0.29, horse=0.35, car=0.165, windmill=0.44, tent=0.22, flower=0.28, snowman=0.33),
 )
 REACH = dict(
     **dict(cabin=0.44, boat=0.4, tree=0.34, tower=0.18, balloon=0.35, bird=0.66, deer=0.51, person=0.31),
     **dict(cat=0.47, dog=0.58, horse=0.52, car=0.98, windmill=0.42, tent=0.75, flower=0.32, snowman=0.46),
 )
-FAR = 0.62  # height of a far subject against a near one
+FAR = 0.75  # height of a far subject against a near one
 SCALE = dict(small=0.74, normal=1.0, large=1.28)
 
 

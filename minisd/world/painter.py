@@ -120,7 +120,7 @@ def paint_fog(
 def paint_fall(
     st: Scenery,  # Drawn on in place
 ):
-    "Flakes or streaks in front of everything."
+    "Flakes or streaks in front of what has been drawn so far."
     rng, p, night = st.rng('fall'), st.pen, st.scene.time == 'night'
     if st.scene.weather == 'snow':
         for i in range(30):
@@ -166,9 +166,12 @@ def draw(
     paint_shore(st, both)
     if scene.weather == 'fog':
         paint_fog(st)
-    for s, at in both:
-        paint_subject(st, s, at)
-    paint_fall(st)
+    for depth in ('far', 'near'):
+        for s, at in both:
+            if s.depth == depth:
+                paint_subject(st, s, at)
+        if depth == 'far':
+            paint_fall(st)
     return st.im.reduce(st.w // size)
 
 

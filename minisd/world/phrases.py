@@ -9,10 +9,10 @@ __all__ = ['TIME', 'PLACE', 'LAND', 'WEATHER', 'ONLY', 'LOOKS', 'IT_IS', 'IT_IS_
            'words', 'table', 'Talk', 'article', 'join', 'Group', 'shared', 'groups_of', 'singly', 'noun_of', 'counted',
            'behind_noun', 'noun_phrase', 'apart', 'one_and_other', 'some_of_a_kind', 'said_of', 'side_of_land',
            'relations_of', 'ref_of', 'plain', 'told_relation', 'verb_of', 'told_between', 'related', 'chained',
-           'subjects_in_words', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words', 'hour_in_words',
-           'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords', 'side_by_side',
-           'empty_scene', 'gone_of', 'several', 'denied', 'dressed', 're_opens', 'Caption', 'tell', 'short_caption',
-           'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown', 'held_phrases']
+           'subjects_in_words', 'unexpected', 'choose_frame', 'sunny', 'phrases_of', 'described', 'land_in_words',
+           'hour_in_words', 'things_first', 'scene_first', 'land_first', 'hour_first', 'sentences', 'keywords',
+           'side_by_side', 'empty_scene', 'gone_of', 'several', 'denied', 'dressed', 're_opens', 'Caption', 'tell',
+           'short_caption', 'rich_caption', 'generic_caption', 'misspelt', 'made_up', 'with_unknown', 'held_phrases']
 
 # %% ../../nbs/world/phrases.ipynb #24bf8157
 import random
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from fastcore.basics import patch
 
 from .asks import ANIMALS, Ask, Thing
-from .scenes import FLYING, KINDS, SIDES, WEATHERS, Scene, Subject, check, pick, shuffled, usual
+from .scenes import FLYING, KINDS, SIDES, WEATHERS, WET, Scene, Subject, check, pick, shuffled, usual
 
 # %% ../../nbs/world/phrases.ipynb #13384ba2
 class Words(NamedTuple):
@@ -69,6 +69,8 @@ TIME = table(
     ' under a gray sky | under an overcast grey sky, on a dull grey day, below'
     ' the clouds',
 )
+
+# %% ../../nbs/world/phrases.ipynb #3ef33748
 PLACE = table(
     mountains='in the mountains, below high peaks, in front of mountains, at the foot of the mountains, near'
     ' mountains,'
@@ -97,6 +99,8 @@ PLACE = table(
     ' on the prairie, in a meadow, across the plain | in the open fields, on flat farmland, in'
     ' wide open country',
 )
+
+# %% ../../nbs/world/phrases.ipynb #e4144331
 LAND = table(
     mountains='mountains, high peaks, mountain peaks, a mountain landscape, a mountain range, the mountains,'
     ' the alps | a range of high peaks',
@@ -214,6 +218,8 @@ DEPTH = table(
     ' in the far distance | far in the distance, far in'
     ' the background',
 )
+
+# %% ../../nbs/world/phrases.ipynb #98b1351d
 REMOTE = table(near='nearby, close | ', far='distant, faraway, far-off | ')
 SIZE = table(
     small='small, little, tiny, miniature | very small, very little',
@@ -257,6 +263,8 @@ RELATED = {
     'below': words('below, under, beneath | far below'),
     'beside': words('next to, beside, near, by | right next to'),
 }
+
+# %% ../../nbs/world/phrases.ipynb #4a6bce04
 NOBODY = dict(person=('no people', 'nobody', 'without people', 'no person', 'without any people', 'no one around'))
 NOBODY |= dict(animal=('no animals', 'without animals', 'without any animals'))
 NOBODY |= {w: (f'no {w}', f'without {w}', f'without any {w}') for w in WEATHERS if w != 'clear'}
@@ -300,6 +308,8 @@ BEFORE = (
         'a view of ',
     ),
 )
+
+# %% ../../nbs/world/phrases.ipynb #35f09be8
 MOODS = (  # adjectives that say nothing which a picture could miss
     'quiet silent peaceful lonely cosy mysterious magical dreamy lovely pretty charming dramatic gentle romantic epic '
     'cute funny realistic vivid old-fashioned famous perfect wonderful serene'
@@ -392,7 +402,7 @@ def shared(members: list[Subject], f: str) -> bool:
     "Whether they have it in common."
     return len({getattr(s, f) for s in members}) == 1
 
-
+# %% ../../nbs/world/phrases.ipynb #fb2b4358
 def groups_of(
     talk: Talk,  # Whose scene
 ) -> list[Group]:
@@ -464,7 +474,7 @@ def behind_noun(talk: Talk, s: Subject, many: bool) -> str:
         ] * (not many)
     return pick(talk.rng, forms)
 
-
+# %% ../../nbs/world/phrases.ipynb #169e7320
 def noun_phrase(
     talk: Talk,  # Which words
     g: Group,  # Whom to name
@@ -533,7 +543,7 @@ def some_of_a_kind(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]: 
     phrase = f'{pick(talk.rng, NUMBERS[len(some)])} {noun_of(talk, kind, True)}{gap}{each}'
     return phrase, [g for g in groups if g not in some]
 
-
+# %% ../../nbs/world/phrases.ipynb #b15b7596
 def said_of(talk: Talk, g: Group, bare: bool = False) -> str:
     "A group in one phrase, demanded as it is said."
     if not talk.all and not bare and not {'side', 'depth'} & g.said and talk.maybe(0.25):
@@ -603,7 +613,7 @@ def told_relation(talk: Talk, a: Group, b: Group, relation: str) -> str:
         where = f'{pick(talk.rng, ("to", "on"))} {its} {relation.split()[0]}'
     return f'{pb}{pick(talk.rng, (" with ", " and ", ", "))}{pa} {where}'
 
-
+# %% ../../nbs/world/phrases.ipynb #ba0eaa01
 def verb_of(talk: Talk, g: Group) -> str:
     "What a group does, now and then, before it is said where: 'sits '."
     if talk.bare or talk.maybe(0.65):
@@ -648,7 +658,7 @@ def related(talk: Talk, groups: list[Group]) -> tuple[str, list[Group]]:  # A ph
         return '', groups
     return told_relation(talk, a, b, pick(talk.rng, choices)), others
 
-
+# %% ../../nbs/world/phrases.ipynb #585c2b62
 def chained(talk: Talk, groups: list[Group]) -> str:
     "Three different things in two relations, as in 'a cat beside a dog, the dog behind a car'; '' where it can't be."
     named = [plain(g) for g in groups]
@@ -690,12 +700,18 @@ def subjects_in_words(talk: Talk) -> str:
     )
 
 # %% ../../nbs/world/phrases.ipynb #d1d7894d
+def unexpected(scene: Scene) -> bool:
+    "Whether something stands where nobody expects it: on the water what can't swim, or a boat on dry land."
+    afloat = {s.kind == 'boat' for s in scene.subjects if s.kind not in FLYING}
+    return (scene.terrain not in WET) in afloat
+
+
 def choose_frame(talk: Talk):
     "What of time, terrain and weather is said."
     scene = talk.scene
     chances = dict(
         time=0.25 if scene.time == 'noon' else 0.72,
-        terrain=0.68,
+        terrain=1.0 if unexpected(scene) else 0.68,
         weather=0.12 if scene.weather == 'clear' else 0.94,
     )
     for f, p in chances.items():
@@ -722,7 +738,7 @@ def phrases_of(talk: Talk) -> list[str]:
         phrases = [re.sub(r'\b(in|on|at|by|near|over|above) (the|an?) ', r'\1 ', p) for p in phrases]
     return shuffled(talk.rng, phrases)
 
-
+# %% ../../nbs/world/phrases.ipynb #bdb9fea9
 def described(phrase: str, adjective: str) -> str:
     "A noun phrase with an adjective behind its article."
     head, _, rest = phrase.partition(' ')
@@ -796,12 +812,12 @@ def sentences(talk: Talk, subs: str) -> str:
             (alone if said else rest).append(talk.word((row if said else dict(weather=WEATHER, time=TIME)[f])[told[f]]))
     rest += [talk.word(PLACE[told['terrain']])] if 'terrain' in told else []
     kind, n = talk.things[0].kind, sum(t.count for t in talk.things)
-    one = n == 1 and kind in VERBS or n == 1
+    one = n == 1
     verb = pick(talk.rng, VERBS.get(kind, 'stands, is').split(', ')) if one else ''
     opening = f'{subs} {verb}' if one and talk.maybe(0.5) and rest else f'there {"is" if n == 1 else "are"} {subs}'
     return '. '.join([' '.join([opening, *shuffled(talk.rng, rest)]), *shuffled(talk.rng, alone)])
 
-
+# %% ../../nbs/world/phrases.ipynb #05cb7b0f
 def keywords(talk: Talk, subs: str) -> str:
     "'red cabin, lake, sunset'"
     talk.things.clear(), talk.relations.clear()
@@ -871,7 +887,7 @@ def several(kind: str) -> str:
     one, _, more = NOUNS[kind].known[0].partition('/')
     return more or f'{one}s'
 
-
+# %% ../../nbs/world/phrases.ipynb #f0d2db81
 def denied(talk: Talk, text: str) -> str:
     "A caption and what is not there, now and then: '…, no rain', 'no rain, …'."
     if talk.all or not talk.maybe(0.16):
@@ -945,7 +961,7 @@ def rich_caption(talk: Talk) -> Caption:
     talk.all = True
     return tell(talk)
 
-
+# %% ../../nbs/world/phrases.ipynb #f644254b
 def generic_caption(talk: Talk) -> Caption:
     "Praise."
     return Caption(pick(talk.rng, PRAISE), Ask())

@@ -287,7 +287,7 @@ def ceilings(
         out[f'{name}_pictures'] = len(world)
     return out
 
-
+# %% ../../nbs/world/probe.ipynb #96014e5c
 def train_probe(
     out: str | Path,  # folder for config.json, model.safetensors (float16) and card.json
     n: int = 40_000,  # training pictures; a quarter as many are drawn of combinations

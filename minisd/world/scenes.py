@@ -223,11 +223,14 @@ def draw_places(
     every = [(side, depth) for side in SIDES for depth in DEPTHS]
     beside = [(a, b) for a in SIDES for b in SIDES if {a, b} != {SIDES[0], SIDES[-1]}]
     deep = len(kinds) == 2 and rng.random() < 0.4  # one in front of the other
+    close = not deep and len(kinds) in (2, 3) and rng.random() < 0.6  # all of them near
     for _ in range(200):
         if len(kinds) == 1:
-            places = [(pick(rng, SIDES), 'near' if rng.random() < 0.65 else 'far')]
+            places = [(pick(rng, SIDES), 'near' if rng.random() < 0.7 else 'far')]
         elif deep:
             places = shuffled(rng, list(zip(pick(rng, beside), DEPTHS)))
+        elif close:
+            places = shuffled(rng, every[:: len(DEPTHS)])[: len(kinds)]
         else:
             places = shuffled(rng, every)[: len(kinds)]
         at = dict(zip(places, kinds))

@@ -235,7 +235,7 @@ def _deer(p: Pen, c: tuple):
     p.oval(0.4, 0.59, 0.035, 0.038, DARK)
     p.oval(0.26, 0.64, 0.02, 0.02, DARK)
 
-
+# %% ../../nbs/world/shapes.ipynb #de919605
 def _horse(p: Pen, c: tuple):
     "Long legs, an arched neck with a mane, a long tail."
     mane = shade(c, 0.5)
