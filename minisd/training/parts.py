@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'MOVED', 'shipped', 'find_model', 'on_hub', 'part_class', 'load_part', 'check_parts', 'copy_whole',
-           'take_over', 'begin_with', 'are_numbers', 'are_weights', 'check_sampling', 'is_colour']
+           'training_of', 'sittings', 'records', 'log_of', 'keep_history', 'take_over', 'begin_with', 'are_numbers',
+           'are_weights', 'check_sampling', 'is_colour']
 
 # %% ../../nbs/training/parts.ipynb #6bc63f65
 import importlib
+import json
 import shutil
 from pathlib import Path
 
 from torch import nn
 
 from ..base.core import WEIGHTS, home, read_json, write_atomic, write_json
+from ..base.viz import read_log
 from ..clip import CLIP, Tokenizer
 from ..unet import ModelConfig, UNet
 from ..vae import VAE
@@ -102,12 +105,81 @@ def copy_whole(file: Path, to: Path):
     write_atomic(to, lambda p: shutil.copyfile(file, p))
 
 
+def training_of(
+    run: Path,  # a run's folder
+    part: str,  # "vae", "clip" or "unet"
+) -> dict | None:  # updates, batch, minutes, last validation scores, configuration; what it went on with
+    """How a part was trained; None where nobody knows.
+
+    `before` is the training of the weights that it began with, of a flow map its teacher's; `went_on` that of the map
+    that it went on with.
+    """
+    final, file = run / 'checkpoints' / part / 'final', run / 'begun.json'
+    begun = read_json(file).get('training', {}) if file.is_file() else {}
+    before = begun.get(part)
+    if not final.is_dir():
+        return before
+    info = read_json(final / 'trainer.json')
+    log, c = records(run / 'checkpoints' / f'{part}.jsonl'), info['config']
+    c['begin'] = Path(c['begin']).name if c.get('begin') else None  # of a folder no more than its name
+    last = {k: v for r in log for k, v in r.items() if k.startswith('val_')}
+    minutes = round(info['seconds'] / 60, 1)
+    told = dict(updates=info['step'], batch=c['batch'] * c['accumulate'], minutes=minutes, **last, config=c)
+    went_on = c['begin'] or 'form' in c  # a flow map begins as its teacher
+    told |= dict(before=before) if before and went_on else {}
+    return told | (dict(went_on=begun['map']) if c.get('go_on') and begun.get('map') else {})
+
+
+def sittings(
+    told: dict,  # of a part, from `training_of`
+) -> list[dict]:
+    "A part's trainings, the first one first; a flow map that went on stands behind the teacher that it had then."
+    found = sittings(told['before']) if 'before' in told else []
+    went = sittings(told['went_on']) if 'went_on' in told else []
+    for k, t in enumerate(went):
+        if t not in found:
+            found.insert(found.index(went[k - 1]) + 1 if k else 0, t)
+    return [*found, told]
+
+
+def records(log: Path) -> list[dict]:
+    "What a log says; nothing where there is none."
+    return read_log(log) if log.is_file() else []
+
+
+def log_of(
+    run: Path,  # a run's folder
+    part: str,  # "vae", "clip" or "unet"
+) -> list[dict]:  # records; updates go on where those of the run before ended
+    "What was logged of a part, also of the runs that this one went on with."
+    rows, own = (records(run / folder / f'{part}.jsonl') for folder in ('before', 'checkpoints'))
+    done = rows[-1]['step'] if rows else 0
+    return rows + [r | dict(step=done + r['step']) for r in own]
+
+
+def keep_history(
+    folder: Path,  # of a model
+    out: Path,  # a run's folder
+):
+    "Keep in a run how the model that it begins with was trained, unless it is there."
+    parts, card = ('vae', 'clip', 'unet'), folder / 'card.json'
+    if not (out / 'begun.json').is_file():
+        known = {} if card.is_file() else {s: t for s in parts if (t := training_of(folder, s))}
+        if card.is_file() or known:
+            write_json(out / 'begun.json', read_json(card) if card.is_file() else dict(training=known))
+    for part in parts:
+        to = out / 'before' / f'{part}.jsonl'
+        if not to.is_file() and (rows := log_of(folder, part)):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(to, lambda p: p.write_text(''.join(json.dumps(r) + '\n' for r in rows)))
+
+
 def take_over(
     name: str,  # of a model
     out: Path,  # a run's folder
     train: list[str],  # parts that the run trains itself
 ):
-    "Copy a model's tokenizer, the parts that a run doesn't train, and its card into the run, unless they are there."
+    "Copy a model's tokenizer, the parts that a run doesn't train, and its history into it, unless they are there."
     folder = find_model(name)
     for part in ('vae', 'clip', 'unet'):
         if part not in train and not (out / part / 'config.json').is_file():
@@ -115,8 +187,7 @@ def take_over(
                 copy_whole(folder / part / file, out / part / file)
     if not (out / 'tokenizer.json').is_file():
         copy_whole(folder / 'tokenizer.json', out / 'tokenizer.json')
-    if (folder / 'card.json').is_file() and not (out / 'begun.json').is_file():
-        write_json(out / 'begun.json', read_json(folder / 'card.json'))
+    keep_history(folder, out)
 
 
 def begin_with(
