@@ -16,6 +16,7 @@ FLAGS = (
     '--disable-component-update --disable-sync'
 ).split()
 NO_BROWSER = 3  # exit status
+PATIENCE = 180  # seconds: a busy machine is no fault
 
 
 def browser_path() -> str | None:
@@ -33,6 +34,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
+def patient(pg):
+    "A page that waits long before it gives up."
+    pg.set_default_timeout(1000 * PATIENCE)
+    return pg
+
+
 class Watched:
     "Pages of a browser; what they ask other hosts for, and the errors on their consoles."
 
@@ -40,7 +47,7 @@ class Watched:
         self.browser, self.own, self.outside, self.errors, self.pages = browser, own, set(), [], []
 
     def page(self, **how):
-        pg = self.browser.new_page(**how)
+        pg = patient(self.browser.new_page(**how))
         pg.on('request', lambda r: None if r.url.startswith(self.own) else self.outside.add(r.url))
         pg.on('console', lambda m: self.errors.append(m.text[:300]) if m.type == 'error' else None)
         pg.on('pageerror', lambda e: self.errors.append(str(e)[:300]))

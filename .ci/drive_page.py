@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import browser
+from browser import PATIENCE
 
 root = Path(__file__).resolve().parents[1]
 CABIN, DEER, BALLOON = (
@@ -42,8 +43,6 @@ SMALL = '''[...document.querySelectorAll('button, .button, a, input, select, sum
   .map(([e, r]) => `${e.id || e.className || e.textContent} ${r.width}x${r.height}`)'''  # too small for a finger
 STREAM = '**/generate/stream'
 READY = "document.querySelector('#health').dataset.state == 'ok'"
-
-PATIENCE = 180  # seconds: a busy machine is no fault
 
 
 class Server:

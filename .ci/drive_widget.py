@@ -10,6 +10,7 @@ from pathlib import Path
 
 import browser
 import nbformat
+from browser import PATIENCE
 
 root = Path(__file__).resolve().parents[1]
 CELLS = [
@@ -49,7 +50,7 @@ def serve(folder: Path) -> tuple[subprocess.Popen, str]:
     open_to_all = ['--IdentityProvider.token=', '--ServerApp.password=', f'--ServerApp.root_dir={folder}']
     command = [sys.executable, '-m', 'jupyterlab', *options, *open_to_all]
     server = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
-    for _ in range(300):
+    for _ in range(5 * PATIENCE):
         if server.poll() is not None:
             break
         try:
@@ -88,7 +89,7 @@ class Page:
         field.fill(str(text))
         field.press('Tab')
 
-    def until(self, what: str, text: str, seconds: float = 40):
+    def until(self, what: str, text: str, seconds: float = PATIENCE):
         "Wait for the status line to hold a text."
         try:
             self.pg.wait_for_function(
@@ -117,13 +118,13 @@ class Page:
 def drive(p: Page, url: str, folder: Path):
     pg = p.pg
     pg.goto(f'{url}/lab/tree/try.ipynb?reset')
-    pg.wait_for_selector('.jp-NotebookPanel .jp-Cell', timeout=60_000)
+    pg.wait_for_selector('.jp-NotebookPanel .jp-Cell')
     # a kernel's name is shown before it is there, and cells that run then are lost
-    pg.wait_for_function("document.body.innerText.includes('| Idle')", timeout=60_000)
+    pg.wait_for_function("document.body.innerText.includes('| Idle')")
     pg.locator('.jp-NotebookPanel .jp-Cell').first.click()
     pg.get_by_role('menuitem', name='Run', exact=True).click()
     pg.get_by_text('Run All Cells', exact=True).click()
-    pg.wait_for_selector('.minisd-studio', timeout=60_000)
+    pg.wait_for_selector('.minisd-studio')
     p.note('widget shown')
     for part in ideas, generate, stop, history, errors, unknown, grid, trajectory:
         part(p)
@@ -184,7 +185,7 @@ def stop(p: Page):
     assert p.button('Stop').is_disabled()
     p.button('Generate').click()
     p.pg.wait_for_function(
-        "Number(document.querySelector('.minisd-says').innerText.match(/step (\\d+) of 400/)?.[1]) > 20", timeout=30_000
+        "Number(document.querySelector('.minisd-says').innerText.match(/step (\\d+) of 400/)?.[1]) > 20",
     )
     assert p.button('Generate').is_disabled()
     p.shot('running')
@@ -248,12 +249,12 @@ def trajectory(p: Page):
     p.button('Generate').click()
     p.until('one more', "sunset', 8 steps")
     p.box.get_by_role('tab', name='Trajectory').click()
-    p.pg.wait_for_function("document.querySelector('img.minisd-frame')?.naturalWidth == 384", timeout=20_000)
-    p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 8 of 8')", timeout=20_000)
+    p.pg.wait_for_function("document.querySelector('img.minisd-frame')?.naturalWidth == 384")
+    p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 8 of 8')")
     p.box.locator('.widget-tab-contents .noUi-handle').focus()
     for _ in range(4):
         p.pg.keyboard.press('ArrowLeft')
-    p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 4 of 8')", timeout=20_000)
+    p.pg.wait_for_function("document.querySelector('.minisd-studio').innerText.includes('step 4 of 8')")
     p.note(f'trajectory: strip {p.natural("strip")}, frame {p.natural("frame")}')
     p.shot('trajectory')
     p.box.get_by_role('tab', name='Picture').click()
@@ -277,17 +278,17 @@ def interrupt(p: Page):
     p.pg.wait_for_function("document.querySelector('.minisd-says').innerText.includes('of 1000')")
     cells.nth(3).locator('.cm-content').click()
     pg.keyboard.press('Control+Enter')
-    pg.wait_for_function("document.body.innerText.includes('free True')", timeout=10_000)
+    pg.wait_for_function("document.body.innerText.includes('free True')")
     p.note('another cell ran meanwhile')
     cells.nth(2).locator('.cm-content').click()
     pg.keyboard.press('Control+Enter')
     pg.wait_for_function(
-        "document.body.innerText.includes('joins True')", timeout=10_000
+        "document.body.innerText.includes('joins True')"
     )  # an interrupt before the cell runs would interrupt nothing
     pg.get_by_role('menuitem', name='Kernel', exact=True).click()
     pg.get_by_text('Interrupt Kernel', exact=True).click()
     p.until('kernel interrupted', 'stopped at step')
-    cells.nth(2).get_by_text('KeyboardInterrupt').first.wait_for(timeout=10_000)
+    cells.nth(2).get_by_text('KeyboardInterrupt').first.wait_for()
 
 
 def saved_notebook(p: Page, folder: Path):
@@ -295,7 +296,7 @@ def saved_notebook(p: Page, folder: Path):
     assert p.pg.locator('img.minisd-still').count() == 1 and not p.pg.locator('img.minisd-still').is_visible()
     p.pg.locator('.jp-NotebookPanel .jp-Cell').first.click()
     p.pg.keyboard.press('Control+s')
-    for _ in range(50):
+    for _ in range(5 * PATIENCE):
         text = (folder / 'try.ipynb').read_text()
         if 'minisd-still' in text:
             break

@@ -108,17 +108,21 @@ def facts() -> str:
 def recipe() -> str:
     "The commands that made the shipped weights."
     from minisd.training.config import GONE
+    from minisd.training.parts import sittings
 
-    runs, gone, taught = [], set(), None
+    runs, gone = [], set()
     for stage in ('vae', 'clip', 'unet'):
-        for k, ran in enumerate(sittings(nano['training'][stage])):
+        all_of_it, taught = sittings(nano['training'][stage]), None  # where the last flow map is
+        folder = lambda told: f'runs/long{all_of_it.index(told) or ""}'
+        for k, ran in enumerate(all_of_it):
             gone |= {f'`{name}={ran["config"][name]}`' for name in GONE if ran['config'].get(name)}
-            before, out, distilled = f'runs/long{k - 1 or ""}', f'runs/long{k or ""}', 'form' in ran['config']
-            what = f'distill {before} --out {out}' if distilled else f'train {stage} --out {out}'
-            if k and not distilled:
-                what += f' --begin {before}'
-            if distilled:
-                what, taught = what + f' --set begin={taught}' * bool(taught and ran['config'].get('begin')), out
+            out, before = f'runs/long{k or ""}', ran.get('before')
+            if 'form' in ran['config']:
+                what = f'distill {folder(before)} --out {out}'
+                what += f' --set begin={taught}' * bool(taught and ran['config'].get('begin'))
+                taught = out
+            else:
+                what = f'train {stage} --out {out}' + (f' --begin {folder(before)}' if before else '')
             line = f'minisd {what} --steps {ran["updates"]} --set pictures={ran["config"]["pictures"]}'
             runs.append((k, f'{line} {changes(stage, ran["config"])}'.rstrip()))
     commands = '\n'.join(line for _, line in sorted(runs, key=lambda r: r[0]))  # a model whole, then the next
@@ -128,11 +132,6 @@ def recipe() -> str:
         f'{nano["training"]["minutes"]:.0f} minutes on {on(nano["training"]["machine"])}:\n\n'
         f'```sh\n{commands}\n```{lost}'
     )
-
-
-def sittings(told: dict) -> list[dict]:
-    "A stage's trainings, the first one first."
-    return [*(sittings(told['before']) if 'before' in told else []), told]
 
 
 def changes(stage: str, now: dict) -> str:
@@ -149,6 +148,7 @@ def changes(stage: str, now: dict) -> str:
     was, now = to_dict(of()), now if distilled else to_dict(stored(now))
     other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
     of(steps=now['steps'], begin=now.get('begin'), **other)  # a `ValueError` where the command would be refused
+    other = {k: str(v).lower() if isinstance(v, bool) else v for k, v in other.items()}
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 
 

@@ -246,6 +246,8 @@ def main() -> int:
         known |= {n: round(s) for n, s in seconds.items()}
         SECONDS.write_text(json.dumps(known, indent=0, sort_keys=True) + '\n')
     print(f'{time.monotonic() - begun:.0f} s in all')
+    for j in failed:  # once more, where the end of a long output is all that is kept
+        print(f'FAILED  {j.name}', *j.said().splitlines()[-8:], sep='\n    ')
     print(f'{len(seconds) - len(failed)} passed, {len(failed)} failed')
     return 1 if failed else 0
 

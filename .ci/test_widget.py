@@ -13,7 +13,7 @@ root = Path(__file__).resolve().parents[1]
 @pytest.mark.skipif(not browser_path(), reason='no Chromium here')
 def test_widget_in_a_browser(tmp_path):
     command = [sys.executable, root / '.ci' / 'drive_widget.py', '--shots', tmp_path]
-    r = subprocess.run(command, capture_output=True, text=True, timeout=420)
+    r = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     if r.returncode == NO_BROWSER:
         pytest.skip(r.stdout.strip() or r.stderr.strip())
     assert r.returncode == 0, r.stdout[-3000:] + r.stderr[-3000:]

@@ -104,6 +104,20 @@ def load(cls: Tokenizer, path: str | Path) -> Tokenizer:
         raise ValueError(f'{path} is a tokenizer without a fixed length: expected one that minisd saved')
     return cls(tok)
 
+
+@patch
+def with_length(
+    self: Tokenizer,
+    length: int,  # tokens a caption, start and end counted
+) -> Tokenizer:
+    "The same tokens, for captions of another length."
+    from tokenizers import Tokenizer as Tok
+
+    tok = Tok.from_str(self.tok.to_str())
+    tok.enable_padding(pad_id=0, pad_token='<pad>', length=length)
+    tok.enable_truncation(length)
+    return Tokenizer(tok)
+
 # %% ../nbs/01_clip.ipynb #dfcfff7f
 @dataclass(frozen=True)
 class CLIPConfig:

@@ -7,8 +7,8 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'finish', 'StageJob', 'Stage', 'enter', 'train_stage', 'vae_batches', 'vae_loss', 'decode', 'to_bytes',
            'held_out', 'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
-           'phase', 'unet_batches', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network', 'alone',
-           'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
+           'phase', 'unet_batches', 'crowded', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network',
+           'alone', 'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
            'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
@@ -39,6 +39,7 @@ from .training.cache import Latents, cache_texts, encode, encode_texts
 from .training.config import TrainConfig
 from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts, own_words
 from .training.folder import finished, fits, kept, open_run, place, plain_data, room, to_mirror
+from .training.optimizer import check_optimizer
 from .training.parts import begin_with, take_over
 from .training.run import Run
 from .training.layouts import UNetTrainer, check_layout, compose, label_layouts
@@ -610,18 +611,21 @@ def unet_batches(job: StageJob) -> Callable:
     null = null.int()
     blank = int(null_mask.sum())
     layouts = label_layouts(train.numbers) if cfg.composed else None
+    often = crowded(layouts) if cfg.composed and cfg.polish else None
     if cfg.cache_text:
         ids, null = encode_texts(job.clip, ids, mask), encode_texts(job.clip, null, null_mask)
 
     def batches(step, gen):
-        j = batch_indices(len(train), cfg.batch * cfg.accumulate, step, cfg.seed)
+        polish = polishing(step, cfg)
+        j = batch_indices(len(often if polish else train), cfg.batch * cfg.accumulate, step, cfg.seed)
+        j = often[j] if polish else j
         side, shift = size(step)
         mirrored, _ = draw_augmentation(len(j), gen, cfg.flip)
         at = mirrored.long(), torch.randint(ids.shape[1], (len(j),), generator=gen), j
         words, seen = drop_condition(ids[at], mask[at], null, null_mask, cfg.drop, gen)
         n = int(seen.sum(1).max())  # columns that are padding for the whole update
         rows = dict(words=words[:, :n], mask=seen[:, :n])
-        if not polishing(step, cfg):
+        if not polish:
             x1 = job.latents[side][j, mirrored]
             x0, t = torch.randn(x1.shape, generator=gen), sample_time(len(j), cfg.time, shift, gen)
             rows = dict(x1=x1, x0=x0, t=t, **rows)
@@ -631,6 +635,13 @@ def unet_batches(job: StageJob) -> Callable:
         return rows | draw_layouts(layouts[j].float(), told, gen)
 
     return batches
+
+
+def crowded(
+    layouts: Tensor,  # (n, things, width)
+) -> Tensor:  # (m,) their places, each as often as a layout has things; an empty one once
+    "What a composer that learns alone is shown: every thing is a row to learn."
+    return torch.arange(len(layouts)).repeat_interleave((layouts[..., 0] > 0).sum(1).clamp(min=1))
 
 
 def draw_layouts(
@@ -983,6 +994,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))
     cfgs = configurations(names, preset, str(data), steps=steps, batch=batch, seed=seed, **fields)
     size = replace(size, recipes=size.recipes | cfgs)  # checked as a whole
+    for c in cfgs.values():
+        check_optimizer(c)
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     device, mirror = pick_device(), cfgs[names[0]].mirror
     mirror, procs = mirror and home(mirror), PartialState(cpu=device.type == 'cpu')

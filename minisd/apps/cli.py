@@ -274,8 +274,9 @@ def options(
 def check_out(
     out: Path,  # the file that shall be written
     pictures: bool = True,  # whether it must be a picture
+    fresh: bool = False,  # whether there must be no such file
 ):
-    "Raise in one line, before any work, if `out` can't be written."
+    "Raise in one line, before any work, if `out` can't or mustn't be written."
     from PIL import Image
 
     if pictures and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
@@ -286,6 +287,8 @@ def check_out(
         raise OSError(f'--out {str(out)!r}: its folder cannot be made ({e.strerror})') from None
     if not os.access(out.parent, os.W_OK) or out.is_dir():
         raise PermissionError(f'--out {str(out)!r} cannot be written: choose another file or folder')
+    if fresh and out.exists():
+        raise FileExistsError(f'{out} exists: choose another name, or say --overwrite')
 
 
 def short_name(text: str) -> str:
@@ -734,6 +737,7 @@ def report_captions(
     n: int = 100_000,  # captions to read, at most
     batch: int = 64,  # rows of the contrastive loss that will see them
     out: Path | None = None,  # JSON file to write
+    overwrite: bool = False,  # write over a file that exists
     reading: partial = None,
 ):
     "Score captions: duplicates, information, concepts, and which share would teach nothing."
@@ -743,7 +747,7 @@ def report_captions(
 
     number('--n', n, 1, 10**10, whole=True), number('--batch', batch, 1, 10**6, whole=True)
     if out:
-        check_out(out, pictures=False)
+        check_out(out, pictures=False, fresh=not overwrite)
     if len({f.stem for f in words}) < len(words):
         raise ValueError('--words: two files have the same name, which is the name of their list: rename one')
     options, skipped = read_with(source, reading), Counter()
@@ -995,6 +999,7 @@ def evaluate(
     suite: bool = False,  # ask the suite's prompts in place of held-out pairs
     n: int | None = None,  # held-out captions; with prompts or the suite, pictures a prompt; None: 500, or 1
     out: Path | None = None,  # folder for JSON, table and figure; or a .json file
+    overwrite: bool = False,  # write over a result that exists
 ):
     """Measure VAE, CLIP, velocity and pictures on held-out pairs, of several models side by side.
 
@@ -1008,7 +1013,7 @@ def evaluate(
         raise ValueError('--prompts and --suite: the suite has prompts of its own, so give one of them')
     if out:
         name = 'suite' if suite else 'prompts' if prompts else 'evaluation'
-        check_out(out if out.suffix == '.json' else out / f'{name}.json', pictures=False)
+        check_out(out if out.suffix == '.json' else out / f'{name}.json', pictures=False, fresh=not overwrite)
     if prompts or suite:
         return ask_prompts(models or ['nano'], prompts, config, n, out)
     of_data = {*settings(resolve_name(SOURCE)), 'holdout', 'class_column'}

@@ -6,11 +6,11 @@
 __all__ = ['FLOW_MAP', 'FILES', 'DistillConfig', 'distill_recipe', 'check_teacher', 'DistillJob', 'null_states', 'velocities',
            'padded', 'solve', 'solutions', 'map_batches', 'parts_of', 'precise', 'step_loss', 'solved_loss',
            'anchor_loss', 'map_loss', 'fixed_noise', 'given', 'usual', 'in_jumps', 'taught', 'map_validate',
-           'map_preview', 'map_network', 'publish_map', 'begin_jumps', 'begin_job', 'copy_teacher', 'own_sampling',
-           'distill']
+           'map_preview', 'map_network', 'publish_map', 'begin_jumps', 'begin_job', 'copy_teacher', 'remember_map',
+           'own_sampling', 'distill']
 
 # %% ../../nbs/sampling/distill.ipynb #0061e8b3
-import math, shutil, time
+import math, time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -35,7 +35,8 @@ from ..training.config import TrainConfig
 from ..training.data import Maker, batch_indices
 from ..training.folder import fits, kept, open_run, place, plain_data, room
 from ..training.layouts import check_layout, compose
-from ..training.parts import find_model, load_part
+from ..training.optimizer import check_optimizer
+from ..training.parts import copy_whole, find_model, keep_history, load_part, training_of
 from ..training.run import to_device
 from ..unet import ModelConfig, UNet, UNetConfig
 
@@ -51,9 +52,11 @@ class DistillConfig(TrainConfig):
     anchor: float = setting(0.5, "share of the data, beside the teacher, in what a step of no length learns", 0, 1)
     map_steps: int = setting(8, 'most steps that a picture may take', 1, 1000)
     map_guidance: tuple[float, ...] = setting((1.0, 6.0), 'smallest and largest guidance scale')
+    go_on: bool = setting(False, 'begin=… hands on its map whole, without composer: for a teacher that paints alike')
 
     def __post_init__(self):
         super().__post_init__()
+        require(self.begin or not self.go_on, 'go_on=true goes on with a map: name it with begin=…')
         check_taught(self.map_steps, self.map_guidance, (0.0, 1.0))
 
 # %% ../../nbs/sampling/distill.ipynb #eef66f19
@@ -340,14 +343,21 @@ FLOW_MAP = Stage(
 def begin_jumps(
     model: FlowMap,  # changed in place
     name: str,  # of the model to begin with
+    go_on: bool = False,  # with all of that map but the composer
 ) -> FlowMap:
-    "Take what another model's map has learnt of lengths and scales; `ValueError` if it has no map of this shape."
+    "Take what another model's map has learnt, of lengths and scales or whole; `ValueError` if it isn't of this shape."
     was = load_part(find_model(name), 'unet')
     require(isinstance(was, FlowMap), f'begin={name}: it has no flow map to begin with: leave begin=… out')
-    embeds = {k: v for k, v in was.state_dict().items() if k.startswith(('length.', 'scale.'))}
     c, d = model.cfg.channels, was.cfg.channels
     require(c == d, f'begin={name}: its flow map has {d} channels, and the teacher {c}: leave begin=… out')
-    model.load_state_dict(model.state_dict() | embeds)
+    own, got = model.state_dict(), was.state_dict()
+    kept = {k: v for k, v in got.items() if k.startswith(('length.', 'scale.'))}
+    if go_on:
+        kept = {k: v for k, v in got.items() if not k.startswith('composer.')}
+        same = {k for k in own if not k.startswith('composer.')} == kept.keys()
+        same = same and all(own[k].shape == v.shape for k, v in kept.items())
+        require(same, f'begin={name}: its flow map is of another shape than the teacher: leave go_on=true out')
+    model.load_state_dict(own | kept)
     return model
 
 
@@ -363,7 +373,7 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
     taught = dict(steps=cfg.map_steps, guidance=tuple(cfg.map_guidance), interval=interval)
     model, parts = FlowMap.of(pipe.unet, **taught), dict(vae=pipe.vae, clip=pipe.clip, tok=pipe.tokenizer)
     if cfg.begin:
-        begin_jumps(model, cfg.begin)
+        begin_jumps(model, cfg.begin, cfg.go_on)
     ids, mask = (v.to(pipe.device) for v in pipe.tokenizer(['']))
     with torch.no_grad():
         null = pipe.clip.encode_text(ids, mask)[0].float(), mask
@@ -384,13 +394,24 @@ FILES = 'model_index.json', 'tokenizer.json', 'sampling.json', 'words.json'
 
 
 def copy_teacher(folder: Path, out: Path):
-    "A model's files without its UNet, and its card as what the run began with, unless they are there."
+    "A model's files without its UNet, and its history as what the run began with, unless they are there."
     parts = [f'{p}/{f}' for p in ('vae', 'clip') for f in ('config.json', 'model.safetensors')]
-    for name in (*parts, *FILES, 'card.json'):
-        to = out / ('begun.json' if name == 'card.json' else name)
-        if (folder / name).is_file() and not to.is_file():
-            to.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(to, lambda p: shutil.copyfile(folder / name, p))
+    for name in (*parts, *FILES):
+        if (folder / name).is_file() and not (out / name).is_file():
+            copy_whole(folder / name, out / name)
+    keep_history(folder, out)
+
+
+def remember_map(
+    name: str,  # of the model with the map that is taught further
+    out: Path,  # the run's folder
+):
+    "Keep with what the run began with how that map was taught, unless it is there."
+    card, file = find_model(name) / 'card.json', out / 'begun.json'
+    known = read_json(card).get('training', {}) if card.is_file() else {}
+    if told := known.get('unet') or training_of(find_model(name), 'unet'):
+        begun = read_json(file) if file.is_file() else {}
+        write_json(file, begun | dict(training=dict(map=told) | begun.get('training', {})))
 
 
 def own_sampling(defaults: dict) -> Sampling:
@@ -420,6 +441,7 @@ def distill(  # noqa: PLR0913 (the options of `minisd distill`)
     if str(data) != 'world':  # nobody says what stands where
         fields = dict(composed=0.0) | fields
     cfg = distill_recipe(pipe.unet.cfg, steps=steps, batch=batch, seed=check_seed(seed), **fields)
+    check_optimizer(cfg)
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     who = f'flow map of {pipe.name}, weights {pipe.hash_of("unet/model.safetensors")}'
     now = dict(preset=who, data=plain_data(str(data)), path=place(str(data)), seed=seed)
@@ -430,6 +452,8 @@ def distill(  # noqa: PLR0913 (the options of `minisd distill`)
             before = open_run(out, mirror, now, anyway) if main else 0.0
             if main:
                 copy_teacher(pipe.folder, out)
+                if cfg.go_on:
+                    remember_map(cfg.begin, out)
                 print(f'distilling {who}, on {pick_device()}, into {out}', flush=True)
         make = Maker(out, ModelConfig(pipe.vae.cfg, pipe.clip.cfg, pipe.unet.cfg), now['data'], procs)
         stage = replace(FLOW_MAP, job=lambda *given: begin_job(pipe, *given))

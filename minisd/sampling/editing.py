@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..base.core import SEEDS, autocast, check_seed, choice, number
+from ..base.core import SEEDS, autocast, check_seed, choice, number, require
 from ..base.notes import note, noted
 from ..base.threads import threads
 from ..flow import SOLVERS, path
@@ -103,8 +103,11 @@ def image_to_image(
     if number('strength', strength, 0, 1) == 0:
         raise ValueError('strength is 0: it must be above 0, or nothing would change')
     r, noise, how = taken_apart(prompt, args, words)
+    begin = min(1 - strength, 0.999)
+    says = f'start is {r.start}, and here strength says where a picture begins: leave start out'
+    require(not r.start or abs(r.start - begin) < 1e-6, says)  # of a picture's own settings it is the same
     z = encode_image(pipe, image, r.height, r.width)
-    job = pipe.prepare(replace(r, start=min(1 - strength, 0.999)), **noise)
+    job = pipe.prepare(replace(r, start=begin), **noise)
     job.x = path(job.x, spread(z, len(job.x)), job.ts[0])
     return sampled(pipe, job, 'image to image', dict(strength=strength), **how)
 

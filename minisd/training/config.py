@@ -99,9 +99,10 @@ def stored(
 def differences(
     was: dict,  # a stored configuration
     now: dict,  # the one to go on with
+    of: type = TrainConfig,  # whose defaults they are
 ) -> list[str]:  # "field was …, now …", empty when the run may go on
     "Which fields of two configurations would make another run; a field that is younger than a run had its default."
-    was = to_dict(TrainConfig()) | was
+    was = to_dict(of()) | was
     diff = [f'{k} was {was.get(k)!r}, now {v!r}' for k, v in now.items() if was.get(k) != v and k not in HOUSEKEEPING]
     rows = [c.get('batch', 0) * c.get('accumulate', 0) for c in (was, now)]
     return diff + [f'batch × accumulate was {rows[0]}, now {rows[1]}'] * (rows[0] != rows[1])

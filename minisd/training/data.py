@@ -257,8 +257,8 @@ def tokenizer(self: Maker, cfg: TrainConfig) -> Tokenizer:
     captions = cache(lambda: [*self.pairs(cfg)[0].captions()])  # of a stream they are read once, and only if need be
     if not file.is_file() and self.procs.is_main_process:
         tok = Tokenizer.load(own) if own.is_file() else None
-        if not (tok and tok.vocab_size <= c.vocab_size and tok.length == c.length):
-            tok = Tokenizer.train(captions(), c.vocab_size, c.length)
+        fits = tok and tok.vocab_size <= c.vocab_size
+        tok = tok.with_length(c.length) if fits else Tokenizer.train(captions(), c.vocab_size, c.length)
         tok.save(file)
     if not (self.out / WORDS_FILE).is_file() and self.procs.is_main_process:
         whole = not isinstance(self.pairs(cfg)[0], Stream) or len(captions()) < FIRST_ROWS

@@ -151,4 +151,4 @@ def finished(
     if not there or not final.is_dir() or damage(final):
         return False
     info = read_json(final / 'trainer.json')
-    return info['step'] == cfg.steps and not differences(info['config'], to_dict(cfg))
+    return info['step'] == cfg.steps and not differences(info['config'], to_dict(cfg), type(cfg))

@@ -182,7 +182,7 @@ def found(
     if not newest:
         return
     parts, info = self.checkpoints.read(newest)
-    diff = differences(info['config'], to_dict(self.cfg))
+    diff = differences(info['config'], to_dict(self.cfg), type(self.cfg))
     hint = 'use the same settings or another output folder, or go on all the same (--anyway)'
     require(not diff or anyway, f'{self.out} holds a run with another configuration ({"; ".join(diff)}): {hint}')
     load_state(self.model, parts['model'], str(newest))
