@@ -138,7 +138,7 @@ def changes(stage: str, now: dict) -> str:
     "Options for what a configuration of the long run has otherwise than the preset's."
     from minisd.base.core import to_dict
     from minisd.sampling.distill import distill_recipe
-    from minisd.train import PRESETS
+    from minisd.train import PRESETS, check_told
     from minisd.train import recipe as preset
     from minisd.training.config import stored
 
@@ -147,7 +147,9 @@ def changes(stage: str, now: dict) -> str:
     of = partial(distill_recipe, PRESETS['nano'].model.unet) if distilled else partial(preset, stage, 'nano')
     was, now = to_dict(of()), now if distilled else to_dict(stored(now))
     other = {k: v for k, v in now.items() if was.get(k) != v and k not in told}
-    of(steps=now['steps'], begin=now.get('begin'), **other)  # a `ValueError` where the command would be refused
+    again = of(steps=now['steps'], begin=now.get('begin'), **other)  # a `ValueError` where the command would be refused
+    if stage == 'unet':
+        check_told(again)
     other = {k: str(v).lower() if isinstance(v, bool) else v for k, v in other.items()}
     return ' '.join(f'--{k} {v}' if k in ('batch', 'seed') else f'--set {k}={v}' for k, v in other.items())
 

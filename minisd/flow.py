@@ -71,10 +71,11 @@ def flow_loss(
     x0: Tensor,  # (b, ...) noise
     t: Tensor,  # (b,) in [0, 1]
     *cond,  # passed on to the model
+    weight: Tensor | float = 1.0,  # how much each number counts; of a shape that spreads to (b, ...)
 ) -> Tensor:  # (b,) mean squared error of each sample, float32
     "Conditional flow-matching loss (arXiv:2210.02747 eq. (14))."
     v = model(path(x0, x1, t), t, *cond)
-    return (v.float() - target_velocity(x0, x1).float()).square().flatten(1).mean(1)
+    return (weight * (v.float() - target_velocity(x0, x1).float()).square()).flatten(1).mean(1)
 
 # %% ../nbs/03_flow.ipynb #79626de0
 @dataclass(frozen=True)

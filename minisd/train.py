@@ -7,9 +7,10 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'finish', 'StageJob', 'Stage', 'enter', 'train_stage', 'vae_batches', 'vae_loss', 'decode', 'to_bytes',
            'held_out', 'modes', 'vae_validate', 'vae_preview', 'settle_latents', 'Sketch', 'CLIPTrainer', 'contrast',
            'cache_gradients', 'clip_network', 'clip_batches', 'embed', 'clip_loss_of', 'clip_prepare', 'clip_validate',
-           'phase', 'unet_batches', 'crowded', 'draw_layouts', 'keep', 'read_captions', 'unet_loss', 'unet_network',
-           'alone', 'unet_validate', 'Sampling', 'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview',
-           'publish_pipeline', 'Preset', 'recipe', 'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'train']
+           'phase', 'visibility', 'what_counts', 'unet_batches', 'crowded', 'draw_layouts', 'keep', 'read_captions',
+           'unet_loss', 'check_told', 'check_laid', 'check_kept', 'unet_network', 'alone', 'unet_validate', 'Sampling',
+           'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe',
+           'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -40,9 +41,9 @@ from .training.config import TrainConfig
 from .training.data import Maker, Pairs, batch_indices, check_batch, code_texts, own_words
 from .training.folder import finished, fits, kept, open_run, place, plain_data, room, to_mirror
 from .training.optimizer import check_optimizer
-from .training.parts import begin_with, take_over
+from .training.parts import begin_with, find_model, take_over
 from .training.run import Run
-from .training.layouts import UNetTrainer, check_layout, compose, label_layouts
+from .training.layouts import UNetTrainer, check_layout, compose, label_layouts, places
 from .unet import ModelConfig, UNet, position_embedding
 from .vae import VAE, edge_loss, kl_loss, kl_weight, recon_loss
 from .world.asks import judge
@@ -595,6 +596,38 @@ def phase(
     side = cfg.small_size if cfg.small_size and step < cfg.small_share * cfg.steps else size
     return side, cfg.shift * side / size
 
+# %% ../nbs/04_train.ipynb #4b6d7d90
+@torch.no_grad()
+def visibility(
+    vae: VAE,
+    x: Tensor,  # (n, 3, H, W) pictures in [−1, 1]
+    much: float = 0.3,  # of noise, in a channel whose deviation is 1
+) -> Tensor:  # (c,) on the model's device, their mean 1
+    "By how much pictures change, as squared error, if a channel of their latents does."
+    z = modes(vae, x)
+    was = decode(vae, z)
+    noise = much * torch.randn(z[:, 0].shape, generator=generator(0, 'visibility')).to(z.device)
+    changed = lambda k: torch.stack([v + noise if k == i else v for i, v in enumerate(z.unbind(1))], 1)
+    apart = [(decode(vae, changed(k)) - was).square().mean() for k in range(z.shape[1])]
+    apart = torch.tensor([float(f'{v.item():.2g}') for v in apart])  # rounding elsewhere is nearly always the same
+    return (apart / apart.mean()).clamp(min=1e-3).to(z.device)
+
+
+def what_counts(job: StageJob) -> Callable:  # counts(x, told) -> weights, which spread to the shape of the latents x
+    "How much each number of latents counts: by its channel, and by whether a thing is told where it is."
+    cfg, channels = job.cfg, torch.ones(1)
+    if cfg.visible:
+        channels = visibility(job.vae, held_out(job, 16)) ** cfg.visible
+    channels = (channels / channels.mean())[:, None, None]
+
+    def counts(x, told=None):
+        own = channels.to(x.device)
+        if told is None or cfg.things == 1:
+            return own
+        return own * (1 + (cfg.things - 1) * places(told, *x.shape[2:]))
+
+    return counts
+
 # %% ../nbs/04_train.ipynb #7d41c5f8
 DRAWS = 8  # of noise and time for each layout of an update
 
@@ -632,6 +665,8 @@ def unet_batches(job: StageJob) -> Callable:
         if not cfg.composed:
             return rows
         told = (torch.rand(len(j), generator=gen) >= cfg.untold) & (seen.sum(1) > blank)
+        if cfg.keep_composer:
+            return rows | dict(told=layouts[j].float() * told[:, None, None])
         return rows | draw_layouts(layouts[j].float(), told, gen)
 
     return batches
@@ -681,22 +716,25 @@ def read_captions(
 
 def unet_loss(job: StageJob) -> Callable:
     "Flow matching on latents; of the world's, on layouts, too."
+    counts = what_counts(job)
 
     def latents(b):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
         return x1, b['x0'], b['t']
 
     def loss(net, b, step):
-        states = read_captions(job, b['words'], b['mask'])
-        if not job.cfg.composed:
-            return flow_loss(net, *latents(b), *states).mean(), {}
+        states, told = read_captions(job, b['words'], b['mask']), b.get('told')
+        if not job.cfg.composed or job.cfg.keep_composer:
+            given = *latents(b), *states, told
+            return flow_loss(net, *given, weight=counts(b['x0'], told)).mean(), {}
         more, flow, rows1 = [], 0.0, b['layout'][:, None].expand_as(b['rows0'])
         rows = path(b['rows0'].flatten(0, 1), rows1.flatten(0, 1), b['when'].flatten()).view(rows1.shape)
         composed = b['layout'], rows, b['when']
         if polishing(step, job.cfg):
             keep(net, more, None, None, *states, None, *composed)
         else:
-            flow = flow_loss(partial(keep, net, more), *latents(b), *states, b['told'], *composed).mean()
+            given = *latents(b), *states, told, *composed
+            flow = flow_loss(partial(keep, net, more), *given, weight=counts(b['x0'], told)).mean()
         composed = (more[0].float() - (rows1 - b['rows0'])).square().mean()
         numbers = dict(composed=composed) if polishing(step, job.cfg) else dict(flow=flow, composed=composed)
         return flow + job.cfg.composed * composed, {k: v.detach() for k, v in numbers.items()}
@@ -704,15 +742,48 @@ def unet_loss(job: StageJob) -> Callable:
     return loss
 
 # %% ../nbs/04_train.ipynb #b2be4f00
-def unet_network(job: StageJob) -> nn.Module:
-    "The UNet, told whether to recompute activations; with its composer, if it learns."
-    job.model.checkpointing = job.cfg.checkpointing
-    if not job.cfg.composed:
-        require(not job.cfg.polish, 'stage unet: polish=… is for what composes, and composed=… is 0: leave it out')
-        return job.model
+def check_told(cfg: TrainConfig):
+    "Raise `ValueError` in one line if a UNet's training asks for what only layouts give, without them."
+    for name, wanted in dict(polish=cfg.polish, things=cfg.things > 1, keep_composer=cfg.keep_composer).items():
+        says = f'stage unet: {name}=… is for pictures with layouts, and composed=… is 0: leave it out'
+        require(cfg.composed or not wanted, says)
+    says = 'stage unet: keep_composer=true keeps a model that has learnt to compose: name it with begin=…'
+    require(cfg.begin or not cfg.keep_composer, says)
+    says = f'stage unet: with keep_composer=true nothing composes in the last {cfg.polish} updates: leave polish=… out'
+    require(not (cfg.keep_composer and cfg.polish), says)
+
+
+def check_laid(job: StageJob):
+    "Raise `ValueError` in one line unless it is known what stands where in the pictures."
     says = 'composed=… takes layouts of unmirrored pictures of the world: leave it out'
     require(not job.streamed and job.train.numbers and not job.cfg.flip, f'stage unet: {says}')
+
+
+def check_kept(
+    begin: str,  # model whose composer is kept
+    out: Path,  # the run's folder
+    names: list[str],  # stages that are trained
+):
+    "Raise `ValueError` in one line unless a model composes, from captions that are read as in this run."
+    was, says = find_model(begin), f'stage unet: keep_composer=true keeps the composer of begin={begin}'
+    require(names == ['unet'], f'{says}, which reads captions as that model does: name stage unet alone')
+    require(read_json(was / 'unet' / 'config.json').get('layout'), f'{says}, and that model has none')
+    for file in ('tokenizer.json', 'clip/model.safetensors'):
+        same = (out / file).is_file() and (out / file).read_bytes() == (was / file).read_bytes()
+        require(same, f'{says}, which reads captions as that model does, and {out / file} is another: leave it out')
+
+
+def unet_network(job: StageJob) -> nn.Module:
+    "The UNet, told whether to recompute activations; with its composer, if it learns."
+    check_told(job.cfg)
+    job.model.checkpointing = job.cfg.checkpointing
+    if not job.cfg.composed:
+        return job.model
+    check_laid(job)
     check_layout(job.model)
+    if job.cfg.keep_composer:
+        job.model.composer.requires_grad_(False)
+        return job.model
     return UNetTrainer(job.model)
 
 
@@ -902,8 +973,10 @@ def recipe(
     was = to_dict(PRESETS[choice('preset', preset, PRESETS)].recipes[choice('stage', stage, STAGES)])
     told = {k: v for k, v in fields.items() if v is not None}
     share = told['steps'] / was['steps'] if isinstance(told.get('steps'), int) else 1
-    polish = 0 if stage == 'unet' and not told.get('composed', was['composed']) else int(share * was['polish'])
-    return from_dict(TrainConfig, was | dict(polish=polish) | told)
+    laid = bool(told.get('composed', was['composed']))
+    polishes = stage != 'unet' or laid and not told.get('keep_composer')
+    was |= dict(polish=int(share * was['polish']) if polishes else 0, things=was['things'] if laid else 1.0)
+    return from_dict(TrainConfig, was | told)
 
 # %% ../nbs/04_train.ipynb #28f067a7
 def part(
@@ -996,6 +1069,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     size = replace(size, recipes=size.recipes | cfgs)  # checked as a whole
     for c in cfgs.values():
         check_optimizer(c)
+    if 'unet' in cfgs:
+        check_told(cfgs['unet'])
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     device, mirror = pick_device(), cfgs[names[0]].mirror
     mirror, procs = mirror and home(mirror), PartialState(cpu=device.type == 'cpu')
@@ -1006,6 +1081,8 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
             before = open_run(out, mirror, now, anyway) if procs.is_main_process else 0.0
             if procs.is_main_process and (begin := cfgs[names[0]].begin):
                 take_over(begin, out, names)
+                if cfgs[names[0]].keep_composer:
+                    check_kept(begin, out, names)
         why = ' because '.join(map(str, pick_dtype(device)))
         say(f'training {", ".join(names)} ({preset}) on {device}, precision {why}, into {out}', flush=True)
         mc = size.model if size.recipes['unet'].composed else unlaid(size.model)

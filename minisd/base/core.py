@@ -463,6 +463,9 @@ def to_dict(cfg) -> dict:
     return json.loads(json.dumps(asdict(cfg)))
 
 
+_WORDS = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'a text', tuple: 'a list'}
+
+
 def _fit(name, value, typ):
     "`value` as `typ`, where a float may be given as an int and a tuple as a list."
     kinds = get_args(typ) if isinstance(typ, UnionType) else (typ,)
@@ -476,7 +479,8 @@ def _fit(name, value, typ):
     if origin is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, origin) or (isinstance(value, bool) and origin is not bool):
-        raise ValueError(f'{name} is {value!r}: it must be of type {getattr(origin, "__name__", origin)}')
+        kind = _WORDS.get(origin) or f'of type {getattr(origin, "__name__", origin)}'
+        raise ValueError(f'{name} is {value!r}: it must be {kind}')
     return value
 
 

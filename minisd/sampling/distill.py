@@ -29,7 +29,8 @@ from ..inference import Pipeline
 from ..pictures.stream import picture_latents
 from .flow_map import FlowMap, check_taught, draw_scales, draw_spans, guided_times, lagrangian_loss
 from .flow_map import split_loss, squared
-from ..train import PRESETS, Sampling, Stage, StageJob, read_captions, run_stage, to_bytes, unet_batches
+from ..train import PRESETS, Sampling, Stage, StageJob, check_laid, check_told, read_captions, run_stage
+from ..train import to_bytes, unet_batches, what_counts
 from ..training.cache import cache_texts
 from ..training.config import TrainConfig
 from ..training.data import Maker, batch_indices
@@ -58,6 +59,8 @@ class DistillConfig(TrainConfig):
         super().__post_init__()
         require(self.begin or not self.go_on, 'go_on=true goes on with a map: name it with begin=…')
         check_taught(self.map_steps, self.map_guidance, (0.0, 1.0))
+        says = 'a flow map learns to paint and never to compose: leave polish=… and keep_composer=… out'
+        require(not self.polish and not self.keep_composer, says)
 
 # %% ../../nbs/sampling/distill.ipynb #eef66f19
 def distill_recipe(
@@ -69,7 +72,10 @@ def distill_recipe(
     like = next((p for p in PRESETS.values() if p.model.unet == sizes), None)
     was = to_dict(like.recipes['unet'] if like else TrainConfig())
     was |= dict(lr=0.3 * was['lr'], polish=0, watch=0, small_size=0) | ({} if unet.layout else dict(composed=0.0))
-    return from_dict(DistillConfig, was | {k: v for k, v in fields.items() if v is not None})
+    told = {k: v for k, v in fields.items() if v is not None}
+    if not (was | told)['composed']:  # what only layouts give isn't asked for without them
+        was |= dict(things=1.0)
+    return from_dict(DistillConfig, was | told)
 
 # %% ../../nbs/sampling/distill.ipynb #adceaf19
 def check_teacher(pipe: Pipeline):
@@ -195,7 +201,7 @@ def step_loss(
     job: DistillJob,
     net: nn.Module,
     x: Tensor,  # (b, c, h, w) states at the steps' beginnings
-    b: dict,  # t, end, w, ctx, mask, perhaps told
+    b: dict,  # t, end, w, ctx, mask, perhaps told and weight
 ) -> Tensor:  # (b,)
     "How far steps are from what the form of the loss wants."
     again = lambda v, k: None if v is None else v.repeat(k, *[1] * (v.ndim - 1))
@@ -204,21 +210,23 @@ def step_loss(
         ctx, mask, told, w = (again(b.get(name), len(x) // len(b['t'])) for name in ('ctx', 'mask', 'told', 'w'))
         return net(x, s, ctx, mask, told, t, w)
 
+    weight = b.get('weight', 1.0)
     if job.cfg.form == 'split':
-        return split_loss(mean, x, b['t'], b['end'])
+        return split_loss(mean, x, b['t'], b['end'], weight=weight)
     with precise(x):
-        return lagrangian_loss(mean, lambda x, t: velocities(job, x, t, b)[0], x, b['t'], b['end'], job.cfg.gap)
+        field = lambda x, t: velocities(job, x, t, b)[0]
+        return lagrangian_loss(mean, field, x, b['t'], b['end'], job.cfg.gap, weight)
 
 
 def solved_loss(
     job: DistillJob,
     net: nn.Module,
-    b: dict,  # x and y, states of solutions at t and end; words, mask, w, perhaps told
+    b: dict,  # x and y, states of solutions at t and end; words, mask, w, perhaps told and weight
 ) -> Tensor:  # (b,)
     "How far mean velocities are from those of solutions."
     ctx, mask = read_captions(job, b['words'], b['mask'])
     aim = (b['y'] - b['x']) / expand(b['end'] - b['t'], b['x'])
-    return squared(net(b['x'], b['t'], ctx, mask, b.get('told'), b['end'], b['w']), aim)
+    return squared(net(b['x'], b['t'], ctx, mask, b.get('told'), b['end'], b['w']), aim, b.get('weight', 1.0))
 
 # %% ../../nbs/sampling/distill.ipynb #02042c57
 def anchor_loss(
@@ -226,24 +234,28 @@ def anchor_loss(
     net: nn.Module,
     x: Tensor,  # (b, c, h, w) states
     line: Tensor,  # (b, c, h, w) velocity of the line that each is on
-    b: dict,  # t, w, ctx, mask, perhaps told
+    b: dict,  # t, w, ctx, mask, perhaps told and weight
 ) -> Tensor:  # (b / 4,)
     "How far steps of no length are from the velocity, for every fourth row."
-    x, line, b = x[::4], line[::4], {k: b[k][::4] for k in ('t', 'w', 'ctx', 'mask', 'told') if k in b}
+    x, line, b = x[::4], line[::4], {k: b[k][::4] for k in ('t', 'w', 'ctx', 'mask', 'told', 'weight') if k in b}
     b['w'] = torch.where(torch.arange(len(x), device=x.device) % 2 == 0, 1.0, b['w'])
     aim, vc = velocities(job, x, b['t'], b)
     aim = aim + job.cfg.anchor * (line - vc)
-    return squared(net(x, b['t'], b['ctx'], b['mask'], b.get('told'), b['t'], b['w']), aim)
+    return squared(net(x, b['t'], b['ctx'], b['mask'], b.get('told'), b['t'], b['w']), aim, b.get('weight', 1.0))
 
 
 def map_loss(job: DistillJob) -> Callable:
     "A form of the flow map's identity, and the anchor."
+    counts = what_counts(job)
 
     def loss(net, b, step):
         x1 = b['x1'] if 'x1' in b else picture_latents(job.vae, b['image'], b['mirrored'], b['x0'].shape[-1])
         b = b | dict(zip(('ctx', 'mask'), read_captions(job, b['words'], b['mask'])))
+        b |= dict(weight=counts(x1, b.get('told')).expand_as(x1))
         x, line = path(b['x0'], x1, b['t']), target_velocity(b['x0'], x1)
         of = {k[3:]: v for k, v in b.items() if k.startswith('of_')}
+        if of:
+            of |= dict(weight=counts(of['x'], of.get('told')))
         steps = (solved_loss(job, net, of) if of else step_loss(job, net, x, b)).mean()
         anchor = anchor_loss(job, net, x, line, b).mean()
         return steps + anchor, dict(steps=steps.detach(), anchor=anchor.detach())
@@ -380,6 +392,8 @@ def begin_job(pipe: Pipeline, cfg: DistillConfig, make: Maker, sampling: Samplin
     train, val = make.pairs(cfg)
     own = dict(sampling=sampling, teacher=pipe.unet, interval=interval, null=null)
     job = DistillJob(cfg, model, train, val, **parts, **own)
+    if cfg.composed:
+        check_laid(job)
     if not job.streamed:
         job.latents = make.latents(pipe.vae, cfg, {pipe.vae.cfg.image_size})
     if cfg.form == 'solved':
@@ -442,6 +456,7 @@ def distill(  # noqa: PLR0913 (the options of `minisd distill`)
         fields = dict(composed=0.0) | fields
     cfg = distill_recipe(pipe.unet.cfg, steps=steps, batch=batch, seed=check_seed(seed), **fields)
     check_optimizer(cfg)
+    check_told(cfg)
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     who = f'flow map of {pipe.name}, weights {pipe.hash_of("unet/model.safetensors")}'
     now = dict(preset=who, data=plain_data(str(data)), path=place(str(data)), seed=seed)

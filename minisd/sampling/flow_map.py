@@ -30,9 +30,9 @@ def arrive(
     return x + expand(t - s, x) * u
 
 # %% ../../nbs/sampling/flow_map.ipynb #0295af6d
-def squared(a: Tensor, b: Tensor) -> Tensor:  # (b, ...) -> (b,)
-    "Mean squared difference of each sample."
-    return (a.float() - b.float()).square().flatten(1).mean(1)
+def squared(a: Tensor, b: Tensor, weight: Tensor | float = 1.0) -> Tensor:  # (b, ...) -> (b,)
+    "Mean squared difference of each sample, by weights of a shape that spreads to it."
+    return (weight * (a.float() - b.float()).square()).flatten(1).mean(1)
 
 
 def split_loss(
@@ -41,13 +41,14 @@ def split_loss(
     s: Tensor,  # (b,)
     t: Tensor,  # (b,) not before s
     share: float = 0.5,  # of the way, in (0, 1), where it is split
+    weight: Tensor | float = 1.0,  # how much each number counts
 ) -> Tensor:  # (b,)
     "A whole step against its two parts (arXiv:2410.12557, arXiv:2507.16884)."
     r = torch.lerp(s, t, share)
     with torch.no_grad():
         first = mean(x, s, r)
         aim = torch.lerp(mean(arrive(x, first, s, r), r, t), first, share)
-    return squared(mean(x, s, t), aim)
+    return squared(mean(x, s, t), aim, weight)
 
 # %% ../../nbs/sampling/flow_map.ipynb #e0e946ce
 def lagrangian_loss(
@@ -57,6 +58,7 @@ def lagrangian_loss(
     s: Tensor,  # (b,)
     t: Tensor,  # (b,) after s
     gap: float = 0.04,  # of time, over which the difference is taken
+    weight: Tensor | float = 1.0,  # how much each number counts
 ) -> Tensor:  # (b,)
     "How the arrival changes with its time, against the teacher's velocity there (arXiv:2505.18825)."
     a = (t - gap).maximum(s)
@@ -64,7 +66,7 @@ def lagrangian_loss(
     early, late = arrive(x, early, s, a), arrive(x, late, s, t)
     with torch.no_grad():
         aim = velocity((early + late) / 2, (a + t) / 2)
-    return squared((late - early) / expand(t - a, x), aim)
+    return squared((late - early) / expand(t - a, x), aim, weight)
 
 # %% ../../nbs/sampling/flow_map.ipynb #bf3570d3
 def draw_spans(

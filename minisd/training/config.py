@@ -71,6 +71,11 @@ class TrainConfig(Upkeep, StreamConfig):
         0.0, 'weight of layouts, for pictures of the world; 0: they are not told', 0, stage='unet'
     )
     untold: float = setting(0.15, 'probability of a caption without its layout', 0, 1, stage='unet')
+    keep_composer: bool = setting(False, 'what composes stays as begin=… has it', stage='unet')
+    things: float = setting(1.0, 'weight of places where a thing is told; elsewhere 1', 1, 100, stage='unet')
+    visible: float = setting(
+        0.0, 'power of what a channel does to the picture, by which it counts; 0: all alike', 0, 1, stage='unet'
+    )
     shift: float = setting(1.0, 'of the times at full size, in training and sampling', 1e-3, 1e3, stage='unet')
     watch: int = setting(0, 'pictures of the world that are drawn and read at each validation', **AMOUNT, stage='unet')
     small_size: int = setting(0, 'side of the pictures in a first phase, pixels; 0: none', **AMOUNT, stage='unet')
