@@ -772,7 +772,7 @@ def check_kept(
         same = (out / file).is_file() and (out / file).read_bytes() == (was / file).read_bytes()
         require(same, f'{says}, which reads captions as that model does, and {out / file} is another: leave it out')
 
-
+# %% ../nbs/04_train.ipynb #0c4e9680
 def unet_network(job: StageJob) -> nn.Module:
     "The UNet, told whether to recompute activations; with its composer, if it learns."
     check_told(job.cfg)
@@ -791,7 +791,7 @@ def alone(net: nn.Module) -> UNet:
     "The UNet itself."
     return net.unet if isinstance(net, UNetTrainer) else net
 
-
+# %% ../nbs/04_train.ipynb #0e841918
 def unet_validate(job: StageJob) -> Callable:
     "The loss on fixed latents, noise and times, in all and by fifths of the time."
     x1 = torch.cat([encode(job.vae, c).float() for c in job.val.images.split(64)])

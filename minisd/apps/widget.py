@@ -174,7 +174,8 @@ class Studio(W.VBox):
         self.history, self.entry = [], None  # what was made, and which of it is shown
         self.cells, self.sheet = [], None  # of the last grid, and the newest sheet
         self.still = None  # the display below the widget
-        self.thread, self.halt, self.sent = None, threading.Event(), 0.0
+        self.idle, self.halt, self.sent = threading.Event(), threading.Event(), 0.0
+        self.idle.set()
         self.gallery, self.older = W.HBox(layout=W.Layout(flex_flow='row wrap')), W.HTML()
         self.children = [
             W.HBox([self.settings_panel(prompt, seed), self.results_panel()], layout=W.Layout(flex_flow='row wrap')),
@@ -185,7 +186,7 @@ class Studio(W.VBox):
 
     @property
     def running(self) -> bool:
-        return bool(self.thread and self.thread.is_alive())
+        return not self.idle.is_set()
 
     def connect(self):
         "What the buttons do."
@@ -346,19 +347,20 @@ def start(
             with self.told():
                 self.say(work())
         finally:
-            self.busy(False)
+            try:
+                self.busy(False)
+            finally:
+                self.idle.set()
 
-    self.halt.clear(), self.busy(True)
-    self.thread = threading.Thread(target=run, daemon=True)
-    self.thread.start()
+    self.halt.clear(), self.idle.clear(), self.busy(True)
+    threading.Thread(target=run, daemon=True).start()
 
 
 @patch
 def wait(self: Studio) -> "Studio":
     "Return when nothing is drawn any more; an interrupt stops what is."
     try:
-        if self.thread:
-            self.thread.join()
+        self.idle.wait()
     except KeyboardInterrupt:
         self.halt.set()
         raise
