@@ -51,7 +51,7 @@ class UNetConfig:
             f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}',
         )
         require(
-            len(self.layout) in (0, 3, 4) and all(n > 0 for n in self.layout) and self.layout[3:] in ((), (1,)),
+            len(self.layout) in (0, 3, 4) and all(n > 0 for n in self.layout) and tuple(self.layout[3:]) in ((), (1,)),
             f'UNetConfig: layout {self.layout} must be three numbers above 0 (things, kinds, colours), '
             'then perhaps a 1 (it says which way things face), or none',
         )

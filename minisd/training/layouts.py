@@ -29,14 +29,18 @@ def check_layout(
     unet: UNet,
     layout: tuple[int, ...] = WORLD,
 ):
-    "Raise `ValueError` in one line unless a UNet takes layouts of this shape."
+    "Raise `ValueError` in one line unless a UNet takes layouts of this shape, or all of them but the last number."
     says = f'this UNet takes layouts {unet.cfg.layout or "of no kind"}, and those of the world are {layout}'
-    require(unet.cfg.layout == layout, f'{says} (things, kinds, colours, which way they face): leave composed=… out')
+    require(
+        unet.cfg.layout in (layout, layout[:3]),
+        f'{says} (things, kinds, colours, which way they face): leave composed=… out',
+    )
 
 
 def layout_of(
     number: int,  # of a picture of the world
-) -> Tensor:  # (4, 34)
+    layout: tuple[int, ...] = WORLD,  # or without the last number: it isn't said which way things face
+) -> Tensor:  # (4, 34), or (4, 33)
     "What stands where in a picture of the world."
     scene, rows = scene_of(number), torch.zeros(MOST, layout_width(WORLD))
     rows[:, 0] = EMPTY
@@ -48,17 +52,18 @@ def layout_of(
         row[-BOX - 2] = 1 if faces_right(s, number) else -1
         row[-BOX - 1] = 1 if s.depth == DEPTHS[0] else -1
         row[-BOX:] = to_box(torch.tensor([*at.middle, at.w, at.h]))
-    return rows
+    return rows if layout[3:] else torch.cat([rows[:, : -BOX - 2], rows[:, -BOX - 1 :]], 1)
 
 
 def label_layouts(
     numbers: Iterable[int],  # of n pictures of the world
-) -> Tensor:  # (n, 4, 34) float16
+    layout: tuple[int, ...] = WORLD,  # as for `layout_of`
+) -> Tensor:  # (n, 4, 34) float16, or (n, 4, 33)
     "The layouts of pictures of the world."
     from tqdm.auto import tqdm
 
     bar = tqdm(numbers, desc='what stands where', unit=' pictures', delay=2, leave=False)
-    return torch.stack([layout_of(k).half() for k in bar])
+    return torch.stack([layout_of(k, layout).half() for k in bar])
 
 # %% ../../nbs/training/layouts.ipynb #8263a412
 AROUND = 1.3  # times as wide and as high as its box is what counts as a thing's place
@@ -179,7 +184,7 @@ class UNetTrainer(nn.Module):
 
 # %% ../../nbs/training/layouts.ipynb #5dbbf4e9
 def read_layout(
-    layout: Tensor,  # (b, 4, 34) of the world's things
+    layout: Tensor,  # (b, 4, 34) of the world's things, or (b, 4, 33)
 ) -> list[
     list[dict]
 ]:  # for each its things: kind, color, depth; x, y (the middle), width, height, shares of the picture
@@ -197,7 +202,7 @@ def read_layout(
 
 
 def sights(
-    layout: Tensor,  # (b, 4, 34)
+    layout: Tensor,  # (b, 4, 34), or (b, 4, 33)
 ) -> list[tuple[Sight, ...]]:
     "Layouts as a picture's reading has its things."
 

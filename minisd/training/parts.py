@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'MOVED', 'FACED', 'shipped', 'find_model', 'on_hub', 'part_class', 'load_part', 'check_parts', 'records',
-           'training_of', 'sittings', 'log_of', 'keep_history', 'copy_whole', 'take_over', 'told_faces', 'begin_with',
-           'are_numbers', 'are_weights', 'check_sampling', 'is_colour']
+           'training_of', 'sittings', 'log_of', 'keep_history', 'copy_whole', 'take_over', 'told_faces', 'unet_weights',
+           'begin_with', 'are_numbers', 'are_weights', 'check_sampling', 'is_colour']
 
 # %% ../../nbs/training/parts.ipynb #6bc63f65
 import importlib
@@ -208,6 +208,15 @@ def told_faces(
     return more
 
 
+def unet_weights(
+    was: nn.Module,  # a UNet, or a flow map of one
+    layout: tuple[int, ...],  # of the UNet that gets them
+) -> dict[str, Tensor]:
+    "A UNet's weights, for one whose layouts may say which way things face where its own don't."
+    state = was.state_dict()
+    return state | told_faces(state) if len(layout) > len(was.cfg.layout) > 0 else state
+
+
 def begin_with(
     model: nn.Module,  # a new VAE, CLIP or UNet
     part: str,  # which of them
@@ -216,18 +225,22 @@ def begin_with(
 ) -> nn.Module:  # the same, with weights
     """Give a part a model's weights; `ValueError` in one line for another shape.
 
-    Only one of them may have layouts, or say which way things face; of a flow map's weights those of a UNet are taken.
+    Either may have layouts where the other has none, and the new one's may say which way things face where the other's
+    don't. Of a flow map's weights those of a UNet are taken.
     A CLIP with another tokenizer gets the embeddings of the tokens that both know; the others stay new.
     """
     folder = find_model(name)
     was = load_part(folder, part)
     words = part == 'clip' and tok is not None
-    same = vars(model.cfg).keys() - {'layout', 'dropout', 'vocab_size' if words else ''}
+    same = vars(model.cfg).keys() - {'dropout', 'vocab_size' if words else ''}
     ours, theirs = ({k: getattr(m.cfg, k, None) for k in same} for m in (model, was))
+    laid, was_laid = ours.pop('layout', ()), theirs.pop('layout', ())
+    if laid and was_laid and was_laid not in (laid, laid[:3]):
+        ours, theirs = dict(layout=laid), dict(layout=was_laid)
     if ours != theirs:
         diff = ', '.join(f'{k} {theirs[k]} instead of {v}' for k, v in ours.items() if theirs[k] != v)
         raise ValueError(f'begin={name}: its {part} is of another shape ({diff}): choose the preset it was made with')
-    own, got = model.state_dict(), was.state_dict()
+    own, got = model.state_dict(), unet_weights(was, laid) if part == 'unet' else was.state_dict()
     if words:
         known = Tokenizer.load(folder / 'tokenizer.json').tok.get_vocab()
         both = [(i, known[token]) for token, i in tok.tok.get_vocab().items() if token in known]
@@ -235,8 +248,6 @@ def begin_with(
         rows = own['text.token.weight'].clone()
         rows[[*here]] = got['text.token.weight'][[*there]]
         got['text.token.weight'] = rows
-    if part == 'unet' and len(model.cfg.layout) > len(was.cfg.layout) > 0:
-        got |= told_faces(got)
     model.load_state_dict(own | {k: v for k, v in got.items() if k in own})
     return model
 
