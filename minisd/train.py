@@ -643,7 +643,7 @@ def unet_batches(job: StageJob) -> Callable:
     null, null_mask = job.tok([''])
     null = null.int()
     blank = int(null_mask.sum())
-    layouts = label_layouts(train.numbers) if cfg.composed else None
+    layouts = label_layouts(train.numbers, job.model.cfg.layout) if cfg.composed else None
     often = crowded(layouts) if cfg.composed and cfg.polish else None
     if cfg.cache_text:
         ids, null = encode_texts(job.clip, ids, mask), encode_texts(job.clip, null, null_mask)
@@ -800,7 +800,7 @@ def unet_validate(job: StageJob) -> Callable:
     t = (torch.arange(len(x1)) + 0.5) / len(x1)
     fixed, fifth = (x1, x0, t, ctx.float(), mask), (5 * t).long()
     if job.cfg.composed:
-        fixed = *fixed, label_layouts(job.val.numbers).float()
+        fixed = *fixed, label_layouts(job.val.numbers, job.model.cfg.layout).float()
 
     def validate(net):
         net = alone(net)

@@ -38,7 +38,9 @@ class UNetConfig:
     ctx_layers: int = 0  # transformer blocks on the caption's states
     positions: bool = False  # tell attention where each place is
     pooled: bool = False  # add the state of the caption's first token to the time embedding
-    layout: tuple[int, ...] = ()  # things, kinds and colours that a layout can hold; (): there is none
+    layout: tuple[
+        int, ...
+    ] = ()  # things, kinds, colours of a layout, and 1 if it says which way things face; (): there is none
     groups: int = 32  # of every GroupNorm
     dropout: float = 0.1
 
@@ -49,8 +51,9 @@ class UNetConfig:
             f'UNetConfig: sample_size {self.sample_size} must be a multiple of {halvings}',
         )
         require(
-            len(self.layout) in (0, 3) and all(n > 0 for n in self.layout),
-            f'UNetConfig: layout {self.layout} must be three numbers above 0 (things, kinds, colours), or none',
+            len(self.layout) in (0, 3, 4) and all(n > 0 for n in self.layout) and tuple(self.layout[3:]) in ((), (1,)),
+            f'UNetConfig: layout {self.layout} must be three numbers above 0 (things, kinds, colours), '
+            'then perhaps a 1 (it says which way things face), or none',
         )
         for m in self.mult:
             require(
@@ -141,11 +144,11 @@ BOX = 4  # numbers of a box
 
 
 def layout_width(
-    layout: tuple[int, ...],  # things, kinds and colours
+    layout: tuple[int, ...],  # things, kinds, colours, perhaps 1
 ) -> int:
-    "Numbers of a thing: is it there, kind, colour, depth, box."
-    _, kinds, colors = layout
-    return 1 + kinds + colors + 1 + BOX
+    "Numbers of a thing: is it there, kind, colour, perhaps which way it faces, depth, box."
+    _, kinds, colors, *faces = layout
+    return 1 + kinds + colors + sum(faces) + 1 + BOX
 
 
 def to_box(
@@ -407,7 +410,7 @@ SIZES = dict(
             ctx_layers=1,
             positions=True,
             pooled=True,
-            layout=(4, 16, 11),
+            layout=(4, 16, 11, 1),
             groups=8,
             dropout=0.0,
         ),

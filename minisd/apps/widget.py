@@ -352,8 +352,13 @@ def start(
             finally:
                 self.idle.set()
 
-    self.halt.clear(), self.idle.clear(), self.busy(True)
-    threading.Thread(target=run, daemon=True).start()
+    self.halt.clear(), self.idle.clear()
+    try:
+        self.busy(True)
+        threading.Thread(target=run, daemon=True).start()
+    except BaseException:  # such as an interrupt: nothing runs
+        self.idle.set()
+        raise
 
 
 @patch

@@ -37,7 +37,7 @@ from ..training.data import Maker, batch_indices
 from ..training.folder import fits, kept, open_run, place, plain_data, room
 from ..training.layouts import check_layout, compose
 from ..training.optimizer import check_optimizer
-from ..training.parts import copy_whole, find_model, keep_history, load_part, training_of
+from ..training.parts import copy_whole, find_model, keep_history, load_part, training_of, unet_weights
 from ..training.run import to_device
 from ..unet import ModelConfig, UNet, UNetConfig
 
@@ -69,7 +69,8 @@ def distill_recipe(
 ) -> DistillConfig:
     "How a teacher of this size is distilled."
     sizes = UNetConfig(**{f: getattr(unet, f) for f in to_dict(UNetConfig())})
-    like = next((p for p in PRESETS.values() if p.model.unet == sizes), None)
+    silent = lambda cfg: replace(cfg, layout=cfg.layout[:3])  # whether layouts say which way things face or not
+    like = next((p for p in PRESETS.values() if silent(p.model.unet) == silent(sizes)), None)
     was = to_dict(like.recipes['unet'] if like else TrainConfig())
     was |= dict(lr=0.3 * was['lr'], polish=0, watch=0, small_size=0) | ({} if unet.layout else dict(composed=0.0))
     told = {k: v for k, v in fields.items() if v is not None}
@@ -362,7 +363,7 @@ def begin_jumps(
     require(isinstance(was, FlowMap), f'begin={name}: it has no flow map to begin with: leave begin=… out')
     c, d = model.cfg.channels, was.cfg.channels
     require(c == d, f'begin={name}: its flow map has {d} channels, and the teacher {c}: leave begin=… out')
-    own, got = model.state_dict(), was.state_dict()
+    own, got = model.state_dict(), unet_weights(was, model.cfg.layout)
     kept = {k: v for k, v in got.items() if k.startswith(('length.', 'scale.'))}
     if go_on:
         kept = {k: v for k, v in got.items() if not k.startswith('composer.')}

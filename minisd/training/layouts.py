@@ -17,11 +17,11 @@ from ..base.core import require
 from ..flow import sample
 from ..unet import BOX, UNet, from_box, layout_width, to_box
 from ..world.asks import Sight
-from ..world.layout import FAR, HEIGHT, SCALE, spots
+from ..world.layout import FAR, HEIGHT, SCALE, faces_right, spots
 from ..world.scenes import COLORS, DEPTHS, KINDS, MOST, scene_of
 
 # %% ../../nbs/training/layouts.ipynb #c4d3cc1c
-WORLD = (MOST, len(KINDS), len(COLORS))  # `UNetConfig.layout` for pictures of the world
+WORLD = (MOST, len(KINDS), len(COLORS), 1)  # `UNetConfig.layout` for pictures of the world
 EMPTY = -1.0  # the first number of a row without a thing; of a row with one it is 1
 
 
@@ -29,14 +29,18 @@ def check_layout(
     unet: UNet,
     layout: tuple[int, ...] = WORLD,
 ):
-    "Raise `ValueError` in one line unless a UNet takes layouts of this shape."
+    "Raise `ValueError` in one line unless a UNet takes layouts of this shape, or all of them but the last number."
     says = f'this UNet takes layouts {unet.cfg.layout or "of no kind"}, and those of the world are {layout}'
-    require(unet.cfg.layout == layout, f'{says} (things, kinds, colours): leave composed=… out')
+    require(
+        unet.cfg.layout in (layout, layout[:3]),
+        f'{says} (things, kinds, colours, which way they face): leave composed=… out',
+    )
 
 
 def layout_of(
     number: int,  # of a picture of the world
-) -> Tensor:  # (4, 33)
+    layout: tuple[int, ...] = WORLD,  # or without the last number: it isn't said which way things face
+) -> Tensor:  # (4, 34), or (4, 33)
     "What stands where in a picture of the world."
     scene, rows = scene_of(number), torch.zeros(MOST, layout_width(WORLD))
     rows[:, 0] = EMPTY
@@ -45,19 +49,21 @@ def layout_of(
         row[0] = 1
         row[1 + KINDS.index(s.kind)] = 2
         row[1 + len(KINDS) + COLORS.index(s.color)] = 2
+        row[-BOX - 2] = 1 if faces_right(s, number) else -1
         row[-BOX - 1] = 1 if s.depth == DEPTHS[0] else -1
         row[-BOX:] = to_box(torch.tensor([*at.middle, at.w, at.h]))
-    return rows
+    return rows if layout[3:] else torch.cat([rows[:, : -BOX - 2], rows[:, -BOX - 1 :]], 1)
 
 
 def label_layouts(
     numbers: Iterable[int],  # of n pictures of the world
-) -> Tensor:  # (n, 4, 33) float16
+    layout: tuple[int, ...] = WORLD,  # as for `layout_of`
+) -> Tensor:  # (n, 4, 34) float16, or (n, 4, 33)
     "The layouts of pictures of the world."
     from tqdm.auto import tqdm
 
     bar = tqdm(numbers, desc='what stands where', unit=' pictures', delay=2, leave=False)
-    return torch.stack([layout_of(k).half() for k in bar])
+    return torch.stack([layout_of(k, layout).half() for k in bar])
 
 # %% ../../nbs/training/layouts.ipynb #8263a412
 AROUND = 1.3  # times as wide and as high as its box is what counts as a thing's place
@@ -84,7 +90,7 @@ TRIES, TURN = 4, 7  # drawings of a thing, at most; numbers by which its noise i
 
 def layout_noise(
     noise: Tensor,  # (b, c, h, w) of latents
-    layout: tuple[int, ...],  # things, kinds and colours
+    layout: tuple[int, ...],  # things, kinds, colours, perhaps 1
 ) -> Tensor:  # (b, things, width)
     "The noise of a layout, the first numbers of a picture's; where these are few, they are repeated."
     n, width = layout[0], layout_width(layout)
@@ -94,14 +100,14 @@ def layout_noise(
 
 def settled(
     rows: Tensor,  # (..., width) about a layout
-    layout: tuple[int, ...],  # things, kinds and colours
+    layout: tuple[int, ...],  # things, kinds, colours, perhaps 1
 ) -> Tensor:  # likewise, a layout
     "The nearest layout."
-    there, kind, color, depth, box = rows.split([1, *layout[1:], 1, BOX], -1)
+    there, kind, color, *faces, depth, box = rows.split([1, *layout[1:], 1, BOX], -1)
     most = lambda v: 2 * F.one_hot(v.argmax(-1), v.shape[-1]).to(v)
-    sign = torch.where(depth > 0, 1.0, -1.0)
+    signs = [torch.where(v > 0, 1.0, -1.0) for v in (*faces, depth)]
     thing = torch.cat(
-        [torch.ones_like(there), most(kind), most(color), sign, (box.clamp(-3, 3) * FINE).round() / FINE], -1
+        [torch.ones_like(there), most(kind), most(color), *signs, (box.clamp(-3, 3) * FINE).round() / FINE], -1
     )
     return torch.where(there > 0, thing, torch.cat([there * 0 + EMPTY, 0 * rows[..., 1:]], -1))
 
@@ -121,7 +127,7 @@ def in_rows(
     net: Callable,  # net(x, t, ctx, mask, known) -> velocity, a `Composer`
     noise: Tensor,  # (b, things, width)
     given: tuple[Tensor, ...],  # ctx, mask, null, null_mask, as for `compose`
-    layout: tuple[int, ...],  # things, kinds and colours
+    layout: tuple[int, ...],  # things, kinds, colours, perhaps 1
 ) -> Tensor:  # (b, things, width)
     "Layouts, a row after the other; one whose place is taken is drawn again."
     rows = settled(torch.full_like(noise, EMPTY), layout)
@@ -178,7 +184,7 @@ class UNetTrainer(nn.Module):
 
 # %% ../../nbs/training/layouts.ipynb #5dbbf4e9
 def read_layout(
-    layout: Tensor,  # (b, 4, 33) of the world's things
+    layout: Tensor,  # (b, 4, 34) of the world's things, or (b, 4, 33)
 ) -> list[
     list[dict]
 ]:  # for each its things: kind, color, depth; x, y (the middle), width, height, shares of the picture
@@ -187,7 +193,7 @@ def read_layout(
     for rows in layout.float().cpu():
         there = [row for row in rows if row[0] > 0]
         boxes = [dict(zip(('x', 'y', 'width', 'height'), from_box(row[-BOX:]).tolist())) for row in there]
-        names = [[int(p.argmax()) for p in row[1 : -BOX - 1].split(WORLD[1:])] for row in there]
+        names = [[int(p.argmax()) for p in row[1 : 1 + sum(WORLD[1:3])].split(WORLD[1:3])] for row in there]
         depths = [DEPTHS[0 if row[-BOX - 1] > 0 else 1] for row in there]
         things.append(
             [dict(kind=KINDS[k], color=COLORS[c], depth=d, **box) for (k, c), d, box in zip(names, depths, boxes)]
@@ -196,7 +202,7 @@ def read_layout(
 
 
 def sights(
-    layout: Tensor,  # (b, 4, 33)
+    layout: Tensor,  # (b, 4, 34), or (b, 4, 33)
 ) -> list[tuple[Sight, ...]]:
     "Layouts as a picture's reading has its things."
 

@@ -10,7 +10,7 @@ __all__ = ['paint_patch', 'paint_shore', 'rim_of', 'air_before', 'paint_subject'
 from PIL import Image, ImageFilter
 
 from .landscape import SUBJECT_TINT, Scenery, bumps, closed, paint_clouds, paint_land, paint_sun
-from .layout import REACH, Spot, spots
+from .layout import REACH, Spot, faces_right, spots
 from .scenes import FLYING, WET, Scene, Subject, scene_of
 from .shapes import PAINT, SHAPES, WHITE, Pen, mix
 
@@ -83,14 +83,14 @@ def paint_subject(
     at: Spot,  # Where
 ) -> Image.Image:  # Its outline on the whole canvas, an 'L' picture
     "Draw a subject on its own layer and paste it over its rim."
-    rng, far = st.rng(f'subject {s.side} {s.depth}'), s.depth == 'far'
+    far = s.depth == 'far'
     c = tuple(v * k for v, k in zip(PAINT[s.color], SUBJECT_TINT[st.scene.time]))
     paint_patch(st, s.kind, at, 0.2 if far else 0.0)
     u = at.h * st.w
     half = round((REACH[s.kind] + 0.08) * u)
     left, top = round(at.x * st.w) - half, round(at.y * st.w - 1.1 * u)
     layer = Image.new('RGBA', (2 * half, round(1.2 * u)), (0, 0, 0, 0))
-    turned = u if rng.random() < 0.5 else -u
+    turned = u if faces_right(s, st.seed) else -u
     SHAPES[s.kind](Pen(layer, at.x * st.w - left, at.y * st.w - top, turned, -u), c)
     mask, body = layer.getchannel('A'), layer.convert('RGB')
     light = sum(c) < (370 if st.scene.time == 'night' else 330)

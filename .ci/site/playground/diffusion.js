@@ -171,8 +171,9 @@ export function plan(sampling, shift, steps, guidance, wanted = '', map = null, 
   return fits ? { solver: 'fitted', step: fitted(weights), times } : { solver: 'ab2', step: ab2(), times };
 }
 
-// The layout that is nearest: there or not, one kind, one colour, near or far, a box on pixels; see `settled` in training.layouts.
-export function settled(rows, { shape: [, kinds, colors], width }) {
+// The layout that is nearest: there or not, one kind, one colour, perhaps right or left, near or far, a box on pixels;
+// see `settled` in training.layouts.
+export function settled(rows, { shape: [, kinds, colors, faces = 0], width }) {
   const out = new Float32Array(rows.length);
   const largest = (from, n) => {
     let best = from;
@@ -180,11 +181,11 @@ export function settled(rows, { shape: [, kinds, colors], width }) {
     return best;
   };
   for (let r = 0; r < rows.length; r += width) {
-    const kind = r + 1, color = kind + kinds, depth = color + colors;
+    const kind = r + 1, color = kind + kinds, signs = color + colors, depth = signs + faces;
     out[r] = rows[r] > 0 ? 1 : -1;
     if (out[r] < 0) continue;
     out[largest(kind, kinds)] = out[largest(color, colors)] = 2;
-    out[depth] = rows[depth] > 0 ? 1 : -1;
+    for (let i = signs; i <= depth; i++) out[i] = rows[i] > 0 ? 1 : -1;
     for (let i = depth + 1; i < r + width; i++) out[i] = Math.round(32 * Math.min(3, Math.max(-3, rows[i]))) / 32;
   }
   return out;
