@@ -47,7 +47,8 @@ class Tokenizer:
         for e in encs:
             if e.overflowing:
                 lost = self.decode([i for o in e.overflowing for i in o.ids])
-                note(f'a prompt is longer than {self.length} tokens; these words are not used: {lost!r}')
+                shown = repr(lost) if len(lost) <= 100 else f'{lost[:80]!r} and {len(lost) - 80:,} characters more'
+                note(f'a prompt is longer than {self.length} tokens; these words are not used: {shown}')
         return torch.tensor([e.ids for e in encs]), torch.tensor([e.attention_mask for e in encs], dtype=torch.bool)
 
     def decode(self, ids) -> str:

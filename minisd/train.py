@@ -10,7 +10,7 @@ __all__ = ['STAGES', 'DRAWS', 'QUICK', 'PRESETS', 'polishing', 'lr_at', 'EMA', '
            'phase', 'visibility', 'what_counts', 'unet_batches', 'crowded', 'draw_layouts', 'keep', 'read_captions',
            'unet_loss', 'check_told', 'check_laid', 'check_kept', 'unet_network', 'alone', 'unet_validate', 'Sampling',
            'write_index', 'preview_images', 'watch', 'pieces', 'unet_preview', 'publish_pipeline', 'Preset', 'recipe',
-           'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'train']
+           'part', 'unlaid', 'make_job', 'run_stage', 'configurations', 'begin_run', 'train']
 
 # %% ../nbs/04_train.ipynb #615165bc
 import math, time
@@ -289,7 +289,7 @@ def train_stage(
 
 # %% ../nbs/04_train.ipynb #9c737215
 def vae_batches(job: StageJob) -> Callable:
-    "Pictures and noise."
+    "Pictures image (b, 3, H, W) uint8, mirrored (b,) bool, and noise (b, c, h, w)."
     cfg, c, train = job.cfg, job.model.cfg, job.train
     if job.streamed:
         return vae_updates(train, job.model, cfg.flip)
@@ -489,7 +489,11 @@ def clip_network(job: StageJob) -> CLIPTrainer:
 
 
 def clip_batches(job: StageJob) -> Callable:
-    "Pictures, each with a caption, or two."
+    """Pictures, each with a caption, or two.
+
+    image (b, 3, H, W) uint8, mirrored (b,) bool, colours (b, 4) or None; ids and mask (b, k, n), k captions a picture;
+    scene and things, what these demand (k a picture), with `attributes`; z, latents (b, c, h, w), with `sketch`.
+    """
     cfg, train = job.cfg, job.train
     if job.streamed:
         return clip_updates(train, job.tok, cfg.flip, cfg.jitter, 2 if cfg.agree else 1)
@@ -514,7 +518,7 @@ def clip_batches(job: StageJob) -> Callable:
     return batches
 
 
-def embed(net: nn.Module, b: dict, jitter: float) -> tuple:
+def embed(net: nn.Module, b: dict, jitter: float) -> tuple:  # as `CLIPTrainer.forward`
     "What a `CLIPTrainer` says about a micro-batch."
     return net(augment(b['image'], b['mirrored'], b['colours'] if jitter else None), b['ids'], b['mask'])
 
@@ -633,7 +637,11 @@ DRAWS = 8  # of noise and time for each layout of an update
 
 
 def unet_batches(job: StageJob) -> Callable:
-    "Latents with fresh noise, times, and captions as ids or states; of the world, layouts, too."
+    """Latents with fresh noise, times, and captions as ids or states; of the world, layouts, too.
+
+    x1 and x0 (b, c, h, w), t (b,) in [0, 1]; words (b, n) ids or (b, n, d) states, mask (b, n) bool; with `composed`
+    also what `draw_layouts` gives. A polish has no latents, a kept composer nothing but told (b, things, width).
+    """
     cfg, train, size = job.cfg, job.train, lambda step: phase(step, job.cfg, job.vae.cfg.image_size)
     if job.streamed:
         says = 'cache_text=True keeps the states of all captions in memory, and a stream has too many: leave it out'
@@ -671,7 +679,7 @@ def unet_batches(job: StageJob) -> Callable:
 
     return batches
 
-
+# %% ../nbs/04_train.ipynb #f1645942
 def crowded(
     layouts: Tensor,  # (n, things, width)
 ) -> Tensor:  # (m,) their places, each as often as a layout has things; an empty one once
@@ -684,7 +692,7 @@ def draw_layouts(
     told: Tensor,  # (b,) bool, whether the UNet gets them
     gen: torch.Generator,
 ) -> dict[str, Tensor]:
-    "What is learnt of layouts in an update: these, those that are told, noise and times."
+    "layout and told (b, n, width), noise rows0 (b, DRAWS, n, width), times when (b, DRAWS) in [0, 1]."
     b, k = len(layouts), DRAWS
     noise, when = torch.randn(b, k, *layouts.shape[1:], generator=gen), sample_time(b * k, 'uniform', 1.0, gen)
     return dict(layout=layouts, told=layouts * told[:, None, None], rows0=noise, when=when.view(b, k))
@@ -713,7 +721,7 @@ def read_captions(
     more = job.tok.length + job.clip.cfg.slots - seen.shape[1]  # a compiled network wants one shape
     return F.pad(states, (0, 0, 0, more)), F.pad(seen, (0, more))
 
-
+# %% ../nbs/04_train.ipynb #f1645941
 def unet_loss(job: StageJob) -> Callable:
     "Flow matching on latents; of the world's, on layouts, too."
     counts = what_counts(job)
@@ -969,7 +977,7 @@ def recipe(
     preset: str,  # a name in `PRESETS`
     **fields,  # fields of `TrainConfig` to change; None leaves the preset's
 ) -> TrainConfig:
-    "The preset's training configuration of a stage, with changes."
+    "The preset's training configuration of a stage, with changes; `ValueError` in one line for what can't be."
     was = to_dict(PRESETS[choice('preset', preset, PRESETS)].recipes[choice('stage', stage, STAGES)])
     told = {k: v for k, v in fields.items() if v is not None}
     share = told['steps'] / was['steps'] if isinstance(told.get('steps'), int) else 1
@@ -983,7 +991,7 @@ def part(
     name: str,  # of the stage that makes it
     out: Path,  # the run's folder
 ) -> nn.Module:  # trained, on the device
-    "Load a trained component of a run; say which stage to run if it isn't there."
+    "Load a trained component of a run; `FileNotFoundError` says which stage to run if it isn't there."
     if not (out / name / 'config.json').is_file():
         how = f'run stage {name} first (minisd train {name} --out {out})'
         raise FileNotFoundError(f'{out / name} does not exist: {how}')
@@ -995,7 +1003,12 @@ def unlaid(mc: ModelConfig) -> ModelConfig:
     return replace(mc, unet=replace(mc.unet, layout=()))
 
 
-def make_job(stage: Stage, cfg: TrainConfig, make: Maker, sampling: Sampling) -> StageJob:
+def make_job(
+    stage: Stage,
+    cfg: TrainConfig,
+    make: Maker,  # of pictures, captions and latents, into the run's folder
+    sampling: Sampling,  # of previews
+) -> StageJob:
     "Load what the stage stands on, make what it learns from, and begin its model."
     needs, size = stage.needs(cfg), make.mc.vae.image_size
     parts = {name: part(name, make.out) for name in STAGES if name in needs}
@@ -1041,9 +1054,31 @@ def run_stage(
 
 # %% ../nbs/04_train.ipynb #5f891caa
 def configurations(names: list[str], preset: str, data: str, **fields) -> dict[str, TrainConfig]:  # by stage
-    "Recipes with changes; what captions demand, and what stands where, is known of the world alone."
+    "Recipes with changes, checked; what captions demand, and what stands where, is known of the world alone."
     fields = (dict(attributes=0.0, composed=0.0) if data != 'world' else {}) | fields
-    return {s: recipe(s, preset, **fields) for s in names}
+    cfgs = {s: recipe(s, preset, **fields) for s in names}
+    for c in cfgs.values():
+        check_optimizer(c)
+    if 'unet' in cfgs:
+        check_told(cfgs['unet'])
+    return cfgs
+
+
+def begin_run(
+    out: Path,
+    mirror: Path | None,
+    now: dict,  # what a run that is found there must have been started with
+    anyway: bool,
+    cfgs: dict[str, TrainConfig],  # by stage
+) -> float:  # minutes that were spent in it before
+    "Open a run's folder, and put what the run begins with into it."
+    names, first = [*cfgs], next(iter(cfgs.values()))
+    before = open_run(out, mirror, now, anyway, names)
+    if first.begin:
+        take_over(first.begin, out, names)
+        if first.keep_composer:
+            check_kept(first.begin, out, names)
+    return before
 
 # %% ../nbs/04_train.ipynb #fbee9145
 def train(  # noqa: PLR0913 (the options of `minisd train`)
@@ -1059,7 +1094,7 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     live: bool | None = None,  # show curves and previews while it trains; None: in a notebook
     **fields,  # other fields of `TrainConfig`
 ) -> Path:  # `out`, which `Pipeline.from_pretrained` reads when all stages are done
-    "Train a stage or all of them; started again with the same settings it goes on where it was."
+    "Train a stage or all; begun again, it goes on. `ValueError`, `FileNotFoundError` in one line for what can't be."
     from accelerate import PartialState
 
     names = [s for s in STAGES if choice('stage', stage, ('all', *STAGES)) in ('all', s)]
@@ -1067,10 +1102,6 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     now = dict(preset=preset, data=plain_data(str(data)), path=place(str(data)), seed=check_seed(seed))
     cfgs = configurations(names, preset, str(data), steps=steps, batch=batch, seed=seed, **fields)
     size = replace(size, recipes=size.recipes | cfgs)  # checked as a whole
-    for c in cfgs.values():
-        check_optimizer(c)
-    if 'unet' in cfgs:
-        check_told(cfgs['unet'])
     deadline = math.inf if minutes is None else began + 60 * number('minutes', minutes, 0, 10**6)
     device, mirror = pick_device(), cfgs[names[0]].mirror
     mirror, procs = mirror and home(mirror), PartialState(cpu=device.type == 'cpu')
@@ -1078,11 +1109,7 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
     how = dict(deadline=deadline, anyway=anyway, live=in_notebook() if live is None else live)
     with room(out), kept(out, mirror, procs.is_main_process):
         with procs.main_process_first():
-            before = open_run(out, mirror, now, anyway) if procs.is_main_process else 0.0
-            if procs.is_main_process and (begin := cfgs[names[0]].begin):
-                take_over(begin, out, names)
-                if cfgs[names[0]].keep_composer:
-                    check_kept(begin, out, names)
+            before = begin_run(out, mirror, now, anyway, cfgs) if procs.is_main_process else 0.0
         why = ' because '.join(map(str, pick_dtype(device)))
         say(f'training {", ".join(names)} ({preset}) on {device}, precision {why}, into {out}', flush=True)
         mc = size.model if size.recipes['unet'].composed else unlaid(size.model)
@@ -1099,5 +1126,5 @@ def train(  # noqa: PLR0913 (the options of `minisd train`)
         if procs.is_main_process:
             write_json(out / 'machine.json', machine() | dict(minutes=round(before + spent, 2)))
     sheet = out / 'samples.png'
-    say(f'{spent:.1f} minutes; {sheet if sheet.is_file() else out}', flush=True)
+    say(f'{spent:.1f} minutes; {sheet if "unet" in names and sheet.is_file() else out}', flush=True)
     return out

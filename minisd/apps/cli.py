@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['REQUEST', 'SOURCE', 'WORDS', 'TYPED', 'FOLDERS', 'COMMANDS', 'app', 'DAILY', 'OWN', 'LABORATORY', 'LAST', 'DEMO',
-           'HOW', 'WRONG_KIND', 'EXTRA', 'plainly', 'words_of', 'option', 'parse_bounds', 'given', 'at_home', 'Command',
-           'own_option', 'command', 'build', 'Commands', 'say_version', 'options', 'check_out', 'short_name',
-           'out_names', 'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'batches', 'summary', 'enlarged',
-           'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint', 'command_of_repl',
-           'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with', 'report_captions',
-           'prepare_source', 'parse_set', 'train_choices', 'distill_choices', 'plan_choices', 'train', 'distill',
-           'draw_curves', 'make_plan', 'ask_prompts', 'evaluate', 'fit_sampler', 'export_model', 'import_files',
-           'print_anything', 'typed_behind', 'in_words', 'too_many', 'error_line', 'run', 'main']
+           'HOW', 'WRONG_KIND', 'EXTRA', 'NO_COMMAND', 'plainly', 'words_of', 'option', 'parse_bounds', 'given',
+           'at_home', 'Command', 'own_option', 'command', 'build', 'Commands', 'say_version', 'options', 'check_out',
+           'short_name', 'out_names', 'read_prompts', 'open_pipeline', 'seed_after', 'seeded', 'carrying', 'batches',
+           'summary', 'enlarged', 'sheet', 'generate', 'blocks', 'settable', 'set_option', 'Session', 'paint',
+           'command_of_repl', 'typed_lines', 'repl', 'demo', 'replay_file', 'info', 'serve_model', 'read_with',
+           'report_captions', 'prepare_source', 'parse_set', 'train_choices', 'distill_choices', 'plan_choices',
+           'train', 'distill', 'draw_curves', 'make_plan', 'ask_prompts', 'evaluate', 'fit_sampler', 'export_model',
+           'import_files', 'print_anything', 'typed_behind', 'in_words', 'too_many', 'no_command', 'as_typed',
+           'error_line', 'run', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #298328e5
 import inspect, os, re, sys
@@ -327,6 +328,9 @@ def read_prompts(
     from minisd.base.core import decode_text, home, lines_of
 
     if not text.lower().endswith('.txt'):
+        with suppress(OSError):  # a prompt may be longer than a name can be
+            if Path(text).suffix and home(text).is_file():
+                raise ValueError(f'{text} is a file, and prompts are read from one that ends in .txt: rename it')
         return [text]
     try:
         data = home(text).read_bytes()
@@ -367,6 +371,21 @@ def seeded(
     from secrets import randbelow
 
     return request if 'seed' in request.keywords else partial(request, seed=randbelow(2**32))
+
+
+def carrying(
+    saving: partial,  # a `Saving`, as it was asked for
+    names: list[Path],  # of the files
+    grid: bool,  # whether they are sheets, which carry no settings
+):  # a `Saving`
+    "How files are written; `ValueError` or a note where their format can't carry the settings."
+    if (other := next((n.suffix for n in names if n.suffix.lower() != '.png'), None)) and not grid:
+        if saving.keywords.get('metadata'):
+            raise ValueError(f'--metadata writes settings into PNG files, and {other} is another format: choose .png')
+        if 'metadata' not in saving.keywords:
+            says = f'{other} carries no settings, so minisd replay cannot make the picture again; .png does'
+            print(f'minisd: note: {says}', file=sys.stderr)
+    return saving()
 
 # %% ../../nbs/apps/cli.ipynb #2942ebe1
 def batches(
@@ -450,14 +469,16 @@ def generate(
     """
     from minisd.base.png import save_png
 
-    given, request, saving, prompts = 'seed' in request.keywords, seeded(request), saving(), read_prompts(prompt)
+    given, request, prompts = 'seed' in request.keywords, seeded(request), read_prompts(prompt)
     n, first = request.keywords.get('num_images_per_prompt', 1), request.keywords['seed']
     jobs = [(p, seed_after(first, i)) for i, p in enumerate(p for p in prompts for _ in range(n))]
-    names = iter(out_names(out, jobs[:1] if grid else jobs))
+    names = out_names(out, jobs[:1] if grid else jobs)
+    saving, names = carrying(saving, names, grid), iter(names)
     pipe, made, written = open_pipeline(model, dtype), [], set()
-    if not given:
-        print(f'minisd: note: no --seed was given, so {first} was drawn', file=sys.stderr)
     for o in batches(pipe, prompts, request):
+        if not given:  # said with the first picture: a command that fails ends in one line
+            print(f'minisd: note: no --seed was given, so {first} was drawn', file=sys.stderr)
+            given = True
         made += zip(o.images, o.settings) if grid else ()
         for image, s in () if grid else zip(o.images, o.settings):
             name = next(names)
@@ -1147,18 +1168,39 @@ def too_many(m: re.Match, context) -> str:  # of the command, as typer has it
     return says + ', several prompts in a .txt file, one a line' * ('PROMPT' in names)
 
 
+NO_COMMAND = re.compile(r"No such command '(.*)'\.$", re.S)
+
+
+def no_command(m: re.Match) -> str:
+    "What to say of a word that is no command, and of a prompt in its place."
+    there = f'write minisd generate "{m[1]}"' if ' ' in m[1] else f'choose one of {", ".join(COMMANDS)}'
+    return f'there is no command {m[1]!r}: {there}'
+
+
+def as_typed(says: str, args: list[str]) -> str:
+    "A message that begins with a field's name, with the option that was typed instead."
+    from minisd.base.settings import settings
+    from minisd.inference import Request
+
+    name, gap, rest = says.partition(' is ')
+    known = settings(Request)
+    option = '--' + (name in known and known[name].name_for('cli') or name).replace('_', '-')
+    typed = any(a.split('=')[0] == option for a in args)
+    return f'{option} is {rest}' if gap and typed else says
+
+
 def error_line(
     e: Exception,
     args: list[str],  # of the command
 ) -> str | None:  # None: not a user's error
     "What to say of an error, in one line."
     if isinstance(e, (ValueError, OSError, FloatingPointError)):
-        says = str(e).removeprefix(f'[Errno {getattr(e, "errno", None)}] ')
+        says = as_typed(str(e).removeprefix(f'[Errno {getattr(e, "errno", None)}] '), args)
     elif isinstance(e, MemoryError) or 'memory' in str(e).lower():
         says = 'not enough memory: make fewer or smaller pictures at a time'
     elif hasattr(e, 'format_message'):
         says = WRONG_KIND.sub(partial(in_words, args=args), e.format_message())  # a usage error
-        says = EXTRA.sub(lambda m: too_many(m, e.ctx), says)
+        says = NO_COMMAND.sub(no_command, EXTRA.sub(lambda m: too_many(m, e.ctx), says))
     else:
         return None
     return ' '.join(says.split())

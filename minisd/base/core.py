@@ -6,10 +6,10 @@
 __all__ = ['SEEDS', 'DTYPES', 'PACKAGE', 'WEIGHTS', 'FULL', 'NO_LOCKS', 'NO_GUARD', 'MARKS', 'choice', 'said', 'number',
            'require', 'check_seed', 'pick_device', 'cpu_has_bf16', 'pick_dtype', 'autocast', 'as_held',
            'attention_kernel', 'to_unit', 'from_unit', 'psnr', 'generator', 'home', 'plain_path', 'DiskFull', 'is_full',
-           'one_line_if_full', 'beside', 'flush', 'write_atomic', 'take_name', 'write_new', 'write_json', 'holder',
-           'ended', 'owned', 'on_signals', 'check_guard', 'follow_parent', 'check_encoding', 'decode_text', 'lines_of',
-           'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state', 'Pretrained', 'machine', 'commit',
-           'count_params']
+           'one_line_if_full', 'one_line_if_closed', 'beside', 'flush', 'write_atomic', 'take_name', 'write_new',
+           'write_json', 'holder', 'ended', 'owned', 'on_signals', 'check_guard', 'follow_parent', 'check_encoding',
+           'decode_text', 'lines_of', 'named_once', 'to_dict', 'from_dict', 'read_json', 'read_weights', 'load_state',
+           'Pretrained', 'machine', 'commit', 'count_params']
 
 # %% ../../nbs/base/core.ipynb #9efe8d5d
 import codecs, errno, json, os, platform, re, signal, subprocess, threading
@@ -247,14 +247,29 @@ def one_line_if_full(
 
 # %% ../../nbs/base/core.ipynb #67cbea7f
 @contextmanager
+def one_line_if_closed(
+    path: Path,  # what was to be written
+    tmp: Path,  # in its place, for now
+) -> Iterator[None]:
+    "A place where nothing can be written is an error in one line that names the file."
+    try:
+        yield
+    except OSError as e:
+        if e.filename is None or Path(e.filename) not in (tmp, *path.parents):
+            raise
+        says = f'{path} cannot be written ({e.strerror}): choose a place where files can be made'
+        raise OSError(e.errno, says) from None
+
+
+@contextmanager
 def beside(
     path: Path,  # where the file shall be
 ) -> Iterator[Path]:
     "A temporary path in the same folder, for a file that is whole before it gets its name; its rest is cleared away."
-    path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_ident()}.tmp')
     try:
-        with one_line_if_full(path):
+        with one_line_if_full(path), one_line_if_closed(path, tmp):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield tmp
     finally:
         tmp.unlink(missing_ok=True)
@@ -456,6 +471,18 @@ def lines_of(
     "The lines of a text, which only \\n, \\r\\n and \\r end."
     lines = re.split('\r\n|\r|\n', text)
     return lines if lines[-1] else lines[:-1]
+
+
+def named_once(
+    pairs: list[tuple[str, object]],  # of an object, as JSON has it: `object_pairs_hook`
+) -> dict:
+    "The object; `ValueError` in one line for a name that stands twice in it, of which one value would be lost."
+    d = dict(pairs)
+    if len(d) < len(pairs):
+        names = [k for k, _ in pairs]
+        twice = next(k for k in d if names.count(k) > 1)
+        raise ValueError(f'{twice!r} stands in it twice: one of the values would be lost')
+    return d
 
 # %% ../../nbs/base/core.ipynb #fe515431
 def to_dict(cfg) -> dict:

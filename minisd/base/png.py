@@ -111,6 +111,8 @@ def save_png(
     overwrite: bool = False,  # take `path` even if there is a file
 ) -> Path:  # the file that was written
     "Save a picture with its settings; formats other than PNG are saved without. The file is whole or not there."
+    if not isinstance(path, (str, Path)):
+        raise TypeError(f'path is {path!r}: it must be the name of a file')
     path = Path(path)
     form = Image.registered_extensions().get(path.suffix.lower())
     if form not in Image.SAVE:

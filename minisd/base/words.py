@@ -7,6 +7,8 @@ __all__ = ['ANY', 'CALL_WORDS', 'LOAD_WORDS', 'HUB_WORDS', 'SLICES', 'SAVERS', '
            'elsewhere']
 
 # %% ../../nbs/base/words.ipynb #1d9e4a43
+from collections.abc import Iterable
+
 ANY = object()  # whatever the value, it changes nothing here
 
 
@@ -22,11 +24,13 @@ def said(
 def check_words(
     words: dict,  # arguments that are not minisd's own
     table: dict,  # name -> (values that change nothing, what to write instead of others)
+    own: Iterable[str] = (),  # arguments that are minisd's own
 ):
     "Pass over what changes nothing; `ValueError` says what to write instead, `TypeError` that nobody knows the word."
     for name, value in words.items():
         if name not in table:
-            raise TypeError(f'there is no argument {name!r}')
+            there = f': there are {", ".join(own)}' * bool(own)
+            raise TypeError(f'there is no argument {name!r}{there}')
         harmless, instead = table[name]
         if harmless is not ANY and not any(type(value) is type(h) and value == h for h in harmless):
             raise ValueError(f'{name} is {repr(value)[:60]}: {instead}')
@@ -79,7 +83,7 @@ LOAD_WORDS = dict(
     **said('custom_pipeline trust_remote_code', 'no code is loaded with weights: leave it out', (None, False)),
     **said('vae unet text_encoder tokenizer', 'write Pipeline(vae, clip, unet, tokenizer)'),
     **said('scheduler', "write solver='euler', or another, in the call"),
-    **said('device_map', "write pipe.to('cuda')"),
+    **said('device device_map', "write pipe.to('cuda')"),
 )
 HUB_WORDS = 'revision', 'token', 'cache_dir', 'local_files_only', 'force_download'
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..base.core import SEEDS, commit, decode_text, generator, home, lines_of, machine, require
-from ..base.notes import quiet
+from ..base.core import SEEDS, commit, decode_text, generator, home, lines_of, machine, named_once, require
+from ..base.notes import noted, quiet
 from ..base.settings import check_settings, setting
 from ..inference import Request
 from .evaluation import digits, markdown
@@ -40,8 +40,8 @@ def prompt_of(
 ) -> Caption:
     "A prompt and what it demands; `ValueError` in one line for what it can't be."
     try:
-        told = json.loads(line)
-    except (ValueError, RecursionError) as e:
+        told = json.loads(line, object_pairs_hook=named_once)
+    except (json.JSONDecodeError, RecursionError) as e:
         raise ValueError(f'not JSON ({e})') from None
     require(isinstance(told, dict), f'a {type(told).__name__} where an object with a "prompt" is expected')
     require('prompt' in told, 'there is no "prompt"')
@@ -286,10 +286,14 @@ def words_unknown(
     pipe,  # a `minisd.inference.Pipeline`
     prompts: list[Caption],
 ) -> list[str]:  # a line each
-    "What a model doesn't know of what it will be asked."
-    if not getattr(pipe, 'vocabulary', None):
-        return []
-    notes = (pipe.vocabulary.note(c.text, pipe.name or 'this model', False) for c in prompts)
+    "What a model doesn't know of what it will be asked, and what of it is too long to be read."
+    notes = []
+    if getattr(pipe, 'vocabulary', None):
+        notes += [pipe.vocabulary.note(c.text, pipe.name or 'this model', False) for c in prompts]
+    if getattr(pipe, 'tokenizer', None):
+        with quiet(), noted() as cut:
+            pipe.tokenizer([c.text for c in prompts])
+        notes += cut
     return list(dict.fromkeys(filter(None, notes)))
 
 

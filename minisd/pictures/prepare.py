@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['SKIPPED', 'TRAIN', 'VALIDATION', 'SAME', 'NEAR', 'SPLITS', 'BINS', 'COPIES', 'WRITERS', 'piece_name', 'prepare_piece',
-           'read_piece', 'read_pieces', 'piece_done', 'Order', 'make_pieces', 'Settled', 'settle', 'check_split',
-           'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet', 'draw_histograms',
-           'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples', 'write_tar', 'write_parquet',
-           'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stop', 'opened', 'check_source', 'texts_of',
-           'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
+           'read_piece', 'read_pieces', 'piece_done', 'Order', 'make_pieces', 'Settled', 'settle', 'fill_parts',
+           'check_split', 'bin_names', 'kept_captions', 'Tally', 'survey', 'picture_at', 'contact_sheet',
+           'draw_histograms', 'markdown_table', 'report_text', 'write_report', 'shard_plan', 'shard_samples',
+           'write_tar', 'write_parquet', 'write_shard', 'merge', 'differences', 'claim', 'tidy', 'stop', 'opened',
+           'check_source', 'texts_of', 'train_tokenizer', 'make_shards', 'prepare', 'show', 'dry_run']
 
 # %% ../../nbs/pictures/prepare.ipynb #da7c54cc
 import json, shutil, signal, tarfile, tempfile, textwrap, warnings
@@ -36,7 +36,7 @@ from ..base.viz import grid
 from ..base.vocabulary import Vocabulary
 from .rows import FORMATS, FORMS, LATE, PrepareConfig, first_alike, prepare_row
 from .sources import Listed, Source, SourceConfig, Tars, check_whole, open_source
-from .sources import say_notes, split_of
+from .sources import rank_of, say_notes, split_of
 
 # %% ../../nbs/pictures/prepare.ipynb #1e4669c1
 def piece_name(shard: int, start: int) -> str:
@@ -178,8 +178,9 @@ def settle(
     cfg: PrepareConfig,
 ) -> Settled:
     "Split the rows and find the duplicates."
-    files, sha, phash, colours, status = (
+    files, sha, phash, ranks, colours, status = (
         sorted(folder.glob('*-*.jsonl')),
+        array('Q'),
         array('Q'),
         array('Q'),
         bytearray(),
@@ -187,6 +188,7 @@ def settle(
     )
     for r in read_pieces(files, 'hashes'):
         status.append(SPLITS[split_of(r['key'], cfg.validation)] if 'at' in r else SKIPPED)
+        ranks.append(rank_of(r['key']))
         sha.append(int(r.get('sha', '0'), 16))
         phash.append(int(r.get('phash', '0'), 16))
         colours += bytes.fromhex(r.get('colours', '00' * 12))
@@ -199,28 +201,35 @@ def settle(
         rows = np.flatnonzero((status == TRAIN) | (status == VALIDATION))
         again = first_alike(np.frombuffer(hashes, np.uint64)[rows], d, colours[rows] if code == NEAR else None)
         status[rows[again >= 0]], twin[rows[again >= 0]] = code, rows[again[again >= 0]]
+    fill_parts(status, np.frombuffer(ranks, np.uint64))
     return Settled(files, ends, status, twin)
+
+
+def fill_parts(
+    status: np.ndarray,  # (rows,), changed in place
+    ranks: np.ndarray,  # (rows,) by which rows are held out, the lowest first
+):
+    "Of few pictures a share may be none or all: a part without a picture gets one, where there are two."
+    rows = np.flatnonzero((status == TRAIN) | (status == VALIDATION))
+    if len(rows) > 1 and not (status == VALIDATION).any():
+        status[rows[ranks[rows].argmin()]] = VALIDATION
+    if len(rows) > 1 and not (status == TRAIN).any():
+        status[rows[ranks[rows].argmax()]] = TRAIN
 
 # %% ../../nbs/pictures/prepare.ipynb #dcf83754
 def check_split(
     settled: Settled,
-    cfg: PrepareConfig,
     skipped: dict | None = None,  # reason -> rows
 ):
     "Raise in one line if a part would be empty."
     n = {name: int((settled.status == code).sum()) for name, code in SPLITS.items()}
-    kept, at = sum(n.values()), f'at a share of {cfg.validation:g}'
-    if not kept:
-        why = ', '.join(f'{k}: {v}' for k, v in (skipped or {}).items())
-        what = f'none of {len(settled.status)} rows can be used ({why}): each is in skipped.jsonl'
-    elif not n['validation']:
-        larger = f'choose a larger share, such as {max(0.05, min(0.5, 8 / kept)):.2g} (--validation)'
-        what = f'no picture of {kept} falls into the validation part {at}: {larger}'
-    elif not n['train']:
-        what = f'all {kept} pictures fall into the validation part {at}: choose a smaller share (--validation)'
-    else:
+    kept = sum(n.values())
+    if kept > 1 and all(n.values()):
         return
-    raise ValueError(f'{what}; what is done is kept')
+    why = ', '.join(f'{k}: {v}' for k, v in (skipped or {}).items())
+    left = f' ({why}): what was left out is in skipped.jsonl' if why else ''
+    what = f'{"one" if kept else "none"} of {len(settled.status)} rows can be used{left}'
+    raise ValueError(f'{what}; there must be two, to train on and to validate on; what is done is kept')
 
 # %% ../../nbs/pictures/prepare.ipynb #07cb35a8
 BINS = {
@@ -362,6 +371,7 @@ def markdown_table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
 
 def report_text(
     report: dict,  # as `write_report` makes it
+    dry: bool = False,  # whether nothing is kept but what it says
 ) -> str:  # Markdown
     "The report for reading."
     n, c, cap = report['rows'], report['captions'], report['caption_report']
@@ -370,7 +380,7 @@ def report_text(
     rows += [row(f'left out: {k}', v, n) for k, v in report['skipped'].items()]
     lines = ['# What was prepared', '', f'{n:,} rows, of which {report["kept"]:,} are kept.', '']
     lines += markdown_table(('', 'rows', 'share'), rows)
-    lines += ['Every row that was left out is in `skipped.jsonl` with its reason.', '']
+    lines += [] if dry else ['Every row that was left out is in `skipped.jsonl` with its reason.', '']
     if passed := report.get('passed_over'):
         lines += ['Files of the source that are neither picture nor caption:', '']
         lines += markdown_table(('', 'files'), [(k, f'{m:,}') for k, m in passed.items()])
@@ -651,7 +661,7 @@ def make_shards(
             raise ValueError(f'{source.spec} changed while it was read: begin again in another folder')
         settled = settle(pieces, cfg)
         if not merging:
-            check_split(settled, cfg, write_report(settled, cfg, out, getattr(source, 'passed', None))['skipped'])
+            check_split(settled, write_report(settled, cfg, out, getattr(source, 'passed', None))['skipped'])
             write_json(state, now | dict(merging=True))
         return settled, merge(settled, cfg, pool)
 
@@ -719,4 +729,5 @@ def dry_run(
     with tempfile.TemporaryDirectory() as d:
         with open_engine('processes', 1, source, cfg, Path(d)) as engine:
             make_pieces(source, cfg, Path(d), engine, n)
-        return report_text(write_report(settle(Path(d), cfg), cfg, Path(d), getattr(source, 'passed', None)))
+        report = write_report(settle(Path(d), cfg), cfg, Path(d), getattr(source, 'passed', None))
+        return report_text(report, dry=True)

@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 from fastcore.basics import patch
 from PIL import Image
 
-from ..base.core import MARKS, check_encoding, decode_text, lines_of, number, plain_path, read_json
+from ..base.core import MARKS, check_encoding, decode_text, lines_of, named_once, number, plain_path, read_json
 from ..base.settings import check_settings, setting, settings
 
 # %% ../../nbs/pictures/sources.ipynb #a0989c2c
@@ -451,11 +451,15 @@ def csv_lines(file: Path, text: str) -> Iterator[Line]:
 def json_lines(text: str) -> Iterator[Line]:
     "The lines of a metadata.jsonl."
     for i, line in enumerate(lines_of(text), 1):
-        row = None
-        with suppress(ValueError):
-            row = json.loads(line)
+        row, why = None, 'not a JSON object'
+        try:
+            row = json.loads(line, object_pairs_hook=named_once)
+        except json.JSONDecodeError:
+            pass
+        except ValueError:
+            why = 'a name stands in it twice'
         if line.strip():
-            yield (i, row, None) if isinstance(row, dict) else (i, None, 'not a JSON object')
+            yield (i, row, None) if isinstance(row, dict) else (i, None, why)
 
 
 def read_table(

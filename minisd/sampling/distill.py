@@ -465,7 +465,7 @@ def distill(  # noqa: PLR0913 (the options of `minisd distill`)
     main, how = procs.is_main_process, dict(deadline=deadline, anyway=anyway)
     with room(out), kept(out, mirror, main), fits(cfg.batch):
         with procs.main_process_first():
-            before = open_run(out, mirror, now, anyway) if main else 0.0
+            before = open_run(out, mirror, now, anyway, ['unet']) if main else 0.0
             if main:
                 copy_teacher(pipe.folder, out)
                 if cfg.go_on:

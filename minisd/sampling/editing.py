@@ -76,6 +76,8 @@ def encode_image(
     width: int | None = None,
 ) -> Tensor:  # (n, c, h, w) latents
     "Latents of pictures."
+    if not isinstance(pipe, Pipeline):
+        raise TypeError(f'pipe is {pipe!r}: it must be a Pipeline, such as Pipeline.from_pretrained(\'nano\')')
     fitted = fit_picture(image, pipe.pick_size(height, width))
     return pipe.vae.encode((fitted * 2 - 1).to(pipe.device)).mode()
 
@@ -283,6 +285,7 @@ def vary(
     **words,  # as for a call, but for noise
 ) -> Output | tuple:
     "Pictures near that of a seed."
+    require(isinstance(prompt, str), f'prompt is {prompt!r}: it must be one text, whose picture is varied')
     number('amount', amount, 0, 1)
     number('n', n, 1, 10_000, whole=True)
     seed, first = check_seed(seed), check_seed(first, 'first')

@@ -76,7 +76,7 @@ class TrainConfig(Upkeep, StreamConfig):
     visible: float = setting(
         0.0, 'power of what a channel does to the picture, by which it counts; 0: all alike', 0, 1, stage='unet'
     )
-    shift: float = setting(1.0, 'of the times at full size, in training and sampling', 1e-3, 1e3, stage='unet')
+    shift: float = setting(1.0, 'of the times that training draws, at full size', 1e-3, 1e3, stage='unet')
     watch: int = setting(0, 'pictures of the world that are drawn and read at each validation', **AMOUNT, stage='unet')
     small_size: int = setting(0, 'side of the pictures in a first phase, pixels; 0: none', **AMOUNT, stage='unet')
     small_share: float = setting(0.75, 'share of the updates in this phase', 0, 1, stage='unet')

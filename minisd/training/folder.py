@@ -7,7 +7,7 @@ __all__ = ['plain_data', 'place', 'changes', 'bring', 'to_mirror', 'open_run', '
 
 # %% ../../nbs/training/folder.ipynb #490b37c7
 import errno, os, shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -66,8 +66,9 @@ def open_run(
     mirror: Path | None,
     now: dict,  # preset, data, path, seed
     anyway: bool = False,  # go on with other data or another seed
+    makes: Iterable[str] = (),  # components that it will write
 ) -> float:  # minutes that earlier sessions took
-    "Find a run in a folder, or in its mirror, or begin one; `ValueError` if one of them holds another run."
+    "Find a run in a folder, or in its mirror, or begin one; `ValueError` if one holds another run, or such components."
     for folder in filter(None, (out, mirror)):
         if not ((folder / 'run.json').is_file() and holds_run(folder)):
             continue
@@ -78,6 +79,10 @@ def open_run(
         require(not diff or anyway and same_size, f'{what}: use the same settings or another output folder{hint}')
     if mirror and not (out / 'run.json').is_file():
         bring(mirror, out)
+    if not (out / 'run.json').is_file() and (theirs := [m for m in makes if (out / m).exists()]):
+        how = f'choose another folder, and --begin {out} to go on with its weights'
+        what = f'{out} holds {theirs[0]}/, which no training there has made and this one would replace'
+        raise ValueError(f'{what}: {how}')
     write_json(out / 'run.json', now)
     if mirror:
         to_mirror(out, mirror)

@@ -33,11 +33,15 @@ def find_model(
     **hub,  # for the Hub: revision, token and the like
 ) -> Path:
     "The folder of a model; `FileNotFoundError` with the choices if there is none."
+    if not isinstance(name, (str, Path)):
+        raise TypeError(f'model is {name!r}: it must be the name of a model or a folder')
     for folder in (home(name), WEIGHTS / str(name)):
         if (folder / 'model_index.json').is_file():
             return folder
     says = f'model {str(name)!r} is neither a shipped one ({", ".join(shipped()) or "none"}) nor a folder'
     says += ' with a model_index.json'
+    if has := [p for p in ('vae', 'clip', 'unet') if (home(name) / p).is_dir()]:
+        says += f' (there is {", ".join(has)} in it: is its training done?)'
     if on_hub(name):
         from huggingface_hub import snapshot_download
 

@@ -227,9 +227,9 @@ def of(
     d = dict(told)
     if d.get('subjects') is not None:
         d['subjects'] = tuple(map(_thing, _list(d['subjects'], 'subjects')))
-    pairs = (_list(r, 'a relation') for r in _list(d.get('relations') or [], 'relations'))
+    pairs = (_list(r, 'a relation') for r in _list([] if d.get('relations') is None else d['relations'], 'relations'))
     d['relations'] = tuple(tuple(tuple(p) if isinstance(p, list) else p for p in r) for r in pairs)
-    d['absent'] = tuple(_list(d.get('absent') or [], 'absent'))
+    d['absent'] = tuple(_list([] if d.get('absent') is None else d['absent'], 'absent'))
     return cls(**d)
 
 

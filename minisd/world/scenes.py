@@ -35,7 +35,8 @@ def check(
 ):
     "Raise a `ValueError` that names the value and the choices."
     if value not in choices:
-        raise ValueError(f'{name} {value!r} is not one of {", ".join(map(str, choices))}')
+        there = (str(c) for c in choices if c is not None)
+        raise ValueError(f'{name} {value!r} is not one of {", ".join(there)}')
 
 # %% ../../nbs/world/scenes.ipynb #42a47929
 @dataclass(frozen=True)
