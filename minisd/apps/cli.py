@@ -1179,14 +1179,16 @@ def no_command(m: re.Match) -> str:
 
 def as_typed(says: str, args: list[str]) -> str:
     "A message that begins with a field's name, with the option that was typed instead."
+    name, gap, rest = says.partition(' is ')
+    if not (gap and name.isidentifier()):
+        return says
     from minisd.base.settings import settings
     from minisd.inference import Request
 
-    name, gap, rest = says.partition(' is ')
     known = settings(Request)
     option = '--' + (name in known and known[name].name_for('cli') or name).replace('_', '-')
     typed = any(a.split('=')[0] == option for a in args)
-    return f'{option} is {rest}' if gap and typed else says
+    return f'{option} is {rest}' if typed else says
 
 
 def error_line(

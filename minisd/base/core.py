@@ -272,7 +272,8 @@ def beside(
             path.parent.mkdir(parents=True, exist_ok=True)
             yield tmp
     finally:
-        tmp.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # then there can't be one
+            tmp.unlink(missing_ok=True)
 
 
 def flush(path: Path):
@@ -472,7 +473,7 @@ def lines_of(
     lines = re.split('\r\n|\r|\n', text)
     return lines if lines[-1] else lines[:-1]
 
-
+# %% ../../nbs/base/core.ipynb #5b1c0de2
 def named_once(
     pairs: list[tuple[str, object]],  # of an object, as JSON has it: `object_pairs_hook`
 ) -> dict:

@@ -80,7 +80,7 @@ def open_run(
     if mirror and not (out / 'run.json').is_file():
         bring(mirror, out)
     if not (out / 'run.json').is_file() and (theirs := [m for m in makes if (out / m).exists()]):
-        how = f'choose another folder, and --begin {out} to go on with its weights'
+        how = 'choose another folder (a run there may begin with these weights)'
         what = f'{out} holds {theirs[0]}/, which no training there has made and this one would replace'
         raise ValueError(f'{what}: {how}')
     write_json(out / 'run.json', now)
